@@ -1,0 +1,284 @@
+"""The command line: thin. Each command is a function; its docstring is its help."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+from tyro.conf import Positional
+
+from eclip.errors import InputError
+
+if TYPE_CHECKING:
+    from eclip.training.config import TrainConfig
+
+Source = Literal["mimic-cxr", "egd-cxr", "reflacx", "csv"]
+console = Console()
+
+
+def data_phantom(*, out: Path, studies: int = 2000, annotated: int = 200, seed: int = 0, workers: int | None = None) -> None:
+    """Generate phantom chest radiographs, reports and readings in the real datasets' own formats.
+
+    Example: eclip data phantom --out phantom --studies 500 --annotated 100
+
+    Args:
+        out: Folder to make; gets mimic-cxr-jpg, egd-cxr and reflacx.
+        studies: Number of studies in all.
+        annotated: How many of them a radiologist's gaze was recorded for.
+        seed: Same seed, same bytes; other seed, other patients.
+        workers: Processes; all cores if not given.
+    """
+    from eclip.data.phantom.trees import write_phantom
+
+    write_phantom(out, studies=studies, annotated=annotated, seed=seed, workers=workers)
+    console.print(f"{studies} phantom studies, {annotated} of them with gaze: {out}")
+
+
+def data_inspect(store: Positional[Path], /, *, out: Path | None = None) -> None:
+    """Say what a store holds, check it, and draw a contact sheet with heatmaps.
+
+    Example: eclip data inspect stores/phantom --out sheet.png
+
+    Args:
+        store: The study store.
+        out: PNG to write the contact sheet to.
+    """
+    from eclip.data.inspection import inspect
+    from eclip.data.store import Store
+
+    inspect(Store.open(store), out=out)
+
+
+def evaluate(
+    *,
+    model: Path,
+    data: Path,
+    out: Path,
+    tasks: tuple[str, ...] = (),
+    split: str = "test",
+    prompts: str = "phantom",
+    seed: int = 0,
+) -> None:
+    """Judge a model on a store: results.json, per-sample values and a page, an interval on every number.
+
+    Example: eclip evaluate --model runs/eclip --data stores/phantom --out runs/eclip/evaluation
+
+    Args:
+        model: Model folder, training run or hub id.
+        data: Study store.
+        out: Folder to write to.
+        tasks: zero-shot, retrieval, embedding-quality; all that the store allows if not given.
+        split: Which studies: train, validate or test.
+        prompts: Prompt set for zero-shot classification: a name or a YAML file.
+        seed: Of the bootstrap.
+    """
+    from eclip.data.store import Store
+    from eclip.evaluation.evaluate import evaluate as run
+    from eclip.models.model import load
+
+    run(load(model), Store.open(data), out=out, tasks=tasks, split=split, prompts=prompts, seed=seed)
+
+
+def compare(folders: Positional[tuple[Path, ...]], /) -> None:
+    """Compare evaluations on the same studies: differences to the first, paired intervals and p values.
+
+    Example: eclip compare runs/clip/evaluation runs/eclip/evaluation
+
+    Args:
+        folders: Folders that `eclip evaluate` wrote.
+    """
+    from eclip.evaluation.comparison import compare as run
+
+    run(list(folders))
+
+
+def embed(
+    *,
+    model: Path,
+    out: Path,
+    data: Path | None = None,
+    images: tuple[Path, ...] = (),
+    texts: tuple[str, ...] = (),
+) -> None:
+    """Write embeddings as Parquet.
+
+    Example: eclip embed --model runs/eclip --data stores/phantom --out embeddings.parquet
+    Example: eclip embed --model runs/eclip --images a.jpg b.jpg --out images.parquet
+
+    Args:
+        model: Model folder, training run or hub id.
+        out: Parquet file: image_id, image_embedding, text_embedding, or input, embedding.
+        data: Study store: one row an image.
+        images: Image files.
+        texts: Texts.
+    """
+    from eclip.data.store import Store
+    from eclip.evaluation.embeddings import write_embeddings
+    from eclip.models.model import load
+
+    if (data is not None) + bool(images) + bool(texts) != 1:
+        raise InputError("eclip embed: give exactly one of --data, --images and --texts")
+    store = Store.open(data) if data is not None else None
+    rows = write_embeddings(load(model), out, store=store, images=images, texts=texts)
+    console.print(f"{rows} rows: {out}")
+
+
+def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
+    """The whole way on the phantom: data, stores, clip and eclip trained, evaluated, compared, and a page to look at.
+
+    Example: eclip demo
+
+    Args:
+        out: Folder to write to.
+        seed: Of the phantom and of training.
+    """
+    from eclip.demo import run_demo
+
+    run_demo(out, seed=seed)
+
+
+@dataclass(slots=True, kw_only=True)
+class BuildOptions:
+    """Build a study store from a dataset. Rows that cannot be used are left out, counted and listed in manifest.json.
+
+    Example: eclip data build mimic-cxr --root mimic-cxr-jpg --gaze egd-cxr=egd-cxr --gaze reflacx=reflacx --out store
+    Example: eclip data build csv --table studies.csv --image file --text report --out store
+
+    Attributes:
+        source: The kind of dataset.
+        out: Store to make.
+        root: Folder of the dataset; for csv, the folder that file names are relative to (default: the table's).
+        image_size: Shorter side of the stored images, in pixels.
+        workers: Processes; all cores if not given.
+        gaze: mimic-cxr: recordings to join, as egd-cxr=DIR or reflacx=DIR; may be repeated.
+        reports: mimic-cxr: folder with the report files, if they are not beside the images.
+        images: egd-cxr and reflacx: the MIMIC-CXR-JPG tree that holds the images.
+        table: csv: the table.
+        image: csv: column with image files.
+        text: csv: column with texts.
+        patient: csv: column with patient ids; without it every row is a patient.
+        split: csv: column with train, validate or test; without it patients are split 80/10/10.
+        labels: csv: columns with 1, 0, -1 or blank, separated by commas.
+        boxes: csv: column with boxes.
+        masks: csv: columns with mask files, separated by commas.
+        fixations: csv: column with fixation files.
+    """
+
+    source: Positional[Source]
+    out: Path
+    root: Path | None = None
+    image_size: int = 256
+    workers: int | None = None
+    gaze: Annotated[list[str], tyro.conf.UseAppendAction] = ()  # type: ignore[assignment]
+    reports: Path | None = None
+    images: Path | None = None
+    table: Path | None = None
+    image: str = ""
+    text: str = ""
+    patient: str = ""
+    split: str = ""
+    labels: str = ""
+    boxes: str = ""
+    masks: str = ""
+    fixations: str = ""
+
+
+def train(arguments: list[str]) -> None:
+    """Train a recipe: `eclip train RECIPE --data STORE --out RUN`, options below; `eclip train --list` names recipes.
+
+    Example: eclip train phantom-eclip --data stores/phantom --out runs/eclip --steps 400 --optim.lr 5e-4
+    """
+    from eclip.recipes import RECIPES
+    from eclip.training.config import TrainConfig
+    from eclip.training.train import train as run
+
+    if arguments == ["--list"]:
+        for name, recipe in RECIPES.items():
+            console.print(f"[bold]{name:24}[/] {(recipe.__doc__ or '').strip()}")
+        return
+    names = [word for word in arguments[:1] if not word.startswith("-")]
+    if names and names[0] not in RECIPES:
+        raise InputError(f"eclip train: no recipe {names[0]!r}; there are {', '.join(RECIPES)}")
+    name = names[0] if names else "RECIPE"
+    config = RECIPES[name]() if names else TrainConfig()
+
+    def command(
+        *,
+        data: Path,
+        out: Path,
+        resume: bool = False,
+        config: Annotated[TrainConfig, tyro.conf.arg(name="")] = config,
+    ) -> None:
+        if not names:
+            raise InputError("eclip train: which recipe? `eclip train --list` names them")
+        run(config, data=data, out=out, recipe=name, resume=resume)
+        console.print(f"Model: {out}")
+
+    command.__doc__ = f"""{train.__doc__}
+    Args:
+        data: Study store.
+        out: Run folder.
+        resume: Go on with the run in that folder.
+    """
+    tyro.cli(command, args=arguments[len(names) :], prog=f"eclip train {name}", config=(tyro.conf.AvoidSubcommands,))
+
+
+def data_build(arguments: list[str]) -> None:
+    """Build a study store from a dataset."""
+    from eclip.data.build import build
+
+    options = tyro.cli(BuildOptions, args=arguments, prog="eclip data build")
+    build(options)
+
+
+TAKES_ARGUMENTS = (train, data_build)  # their options depend on the arguments; tyro reads the others' signatures
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "data phantom": data_phantom,
+    "data build": data_build,
+    "data inspect": data_inspect,
+    "train": train,
+    "evaluate": evaluate,
+    "compare": compare,
+    "embed": embed,
+    "demo": demo,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command. Status 0: done; 2: bad usage or bad input, told in one line; 130: interrupted."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name = next((name for name in COMMANDS if arguments[: len(name.split())] == name.split()), None)
+    if name is None:
+        wants_help = not arguments or arguments[0] in {"-h", "--help"}
+        if not wants_help and arguments[0] not in {command.split()[0] for command in COMMANDS}:
+            print(f"eclip: no command {arguments[0]!r}; `eclip --help` lists them", file=sys.stderr)
+            return 2
+        _print_commands()
+        return 0 if wants_help or arguments[-1] in {"-h", "--help"} else 2
+    command, rest = COMMANDS[name], arguments[len(name.split()) :]
+    try:
+        if command in TAKES_ARGUMENTS:
+            command(rest)
+        else:
+            tyro.cli(command, args=rest, prog=f"eclip {name}")
+    except InputError as error:
+        print(f"eclip: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("eclip: interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _print_commands() -> None:
+    console.print("[bold]eclip[/]: medical image-text models that learn from expert annotations\n")
+    table = Table.grid(padding=(0, 2))
+    for name, command in COMMANDS.items():
+        table.add_row("", f"[bold]eclip {name}[/]", (command.__doc__ or "").splitlines()[0])
+    console.print(table)
+    console.print("\nEach command explains itself with --help. Research use only; not a medical device.")

@@ -1,0 +1,100 @@
+"""Everything a training run is made from, in one typed value. Saved as `config.yaml` in the run."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from eclip.data.augmentation import AugmentationConfig
+from eclip.data.loading import PlainRows
+from eclip.models.dual_encoder import DualEncoderConfig
+from eclip.training.methods import ClipConfig, MethodConfig
+
+Precision = Literal["auto", "32", "bf16", "16"]
+
+
+@dataclass(slots=True, kw_only=True)
+class OptimConfig:
+    """AdamW with a linear warm-up and a cosine to zero.
+
+    Attributes:
+        lr: Peak learning rate.
+        weight_decay: On weights of two dimensions or more; norms, biases and the temperature have none.
+        betas: Of Adam.
+        warmup: Share of the steps in which the learning rate rises.
+        clip_norm: Largest norm of the gradient.
+    """
+
+    lr: float = 2e-4
+    weight_decay: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.98)
+    warmup: float = 0.1
+    clip_norm: float = 1.0
+
+
+@dataclass(slots=True, kw_only=True)
+class LoadingConfig:
+    """How studies are read.
+
+    Attributes:
+        plain_rows: "unannotated" trains the plain CLIP on studies without annotation, as the two sets are meant;
+            "all" takes the annotated ones in as well, for small stores.
+        augmentation: How training images are varied.
+        workers: Processes that prepare batches; 0 to do it in the trainer.
+        vocab_size: Words of the tokenizer learned from the training reports; unused with a pretrained text model.
+    """
+
+    plain_rows: PlainRows = "unannotated"
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    workers: int = 1
+    vocab_size: int = 2000
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainConfig:
+    """A training run.
+
+    Attributes:
+        method: The method and its settings.
+        model: The dual encoder.
+        optim: The optimiser.
+        loading: How studies are read.
+        steps: Optimiser steps.
+        batch_size: Studies a step, over all processes.
+        seed: Of every draw.
+        precision: "auto" is bf16 where the processor has it, else 32 bit.
+        validate_every: Steps between validations.
+        checkpoint_every: Steps between checkpoints to resume from.
+        log_every: Steps between logged values.
+    """
+
+    method: MethodConfig = field(default_factory=ClipConfig)
+    model: DualEncoderConfig = field(default_factory=DualEncoderConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    loading: LoadingConfig = field(default_factory=LoadingConfig)
+    steps: int = 10_000
+    batch_size: int = 512
+    seed: int = 0
+    precision: Precision = "auto"
+    validate_every: int = 500
+    checkpoint_every: int = 500
+    log_every: int = 10
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for YAML and JSON."""
+        values = dataclasses.asdict(self)
+        values["method"] = {"name": self.method.name, **values["method"]}
+        return _plain(values)
+
+    def save(self, path: Path, *, recipe: str, data: str, data_fingerprint: str) -> None:
+        """Write the configuration and what it was applied to."""
+        about = {"recipe": recipe, "data": data, "data_fingerprint": data_fingerprint}
+        path.write_text(yaml.safe_dump(about | self.to_dict(), sort_keys=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, tuple | list) else value

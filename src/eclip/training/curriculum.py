@@ -1,0 +1,43 @@
+"""How often expert batches come, and when (section 3.4 of the paper)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curriculum:
+    """Probability of an expert batch: none in the cold start, then rising, then falling, then constant.
+
+    The defaults are the paper's: 0 for the first 10 % of the steps, 0.05 → 0.5 over the next 30 %, 0.5 → 0.1 over
+    the next 40 %, 0.1 for the rest.
+
+    Attributes:
+        cold: Share of the steps without expert batches; the heatmap processor is primed in them.
+        warm: Share of the steps in which the probability rises.
+        cool: Share of the steps in which it falls.
+        start: Probability at the end of the cold start.
+        peak: Probability at the end of the warm-up.
+        final: Probability at the end of the cool-down and after it.
+    """
+
+    cold: float = 0.1
+    warm: float = 0.3
+    cool: float = 0.4
+    start: float = 0.05
+    peak: float = 0.5
+    final: float = 0.1
+
+    def is_cold(self, step: int, *, steps: int) -> bool:
+        """Whether a step of a run of `steps` steps belongs to the cold start."""
+        return step < self.cold * steps
+
+    def probability(self, step: int, *, steps: int) -> float:
+        """Probability that a step of a run of `steps` steps has an expert batch."""
+        if self.is_cold(step, steps=steps):
+            return 0.0
+        done = step / steps - self.cold
+        if done < self.warm:
+            return self.start + (self.peak - self.start) * done / self.warm
+        done -= self.warm
+        if done < self.cool:
+            return self.peak + (self.final - self.peak) * done / self.cool
+        return self.final

@@ -1,0 +1,78 @@
+"""What a method of training is: it turns a batch into named losses. The trainer only optimises."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from eclip.data.loading import Batch
+from eclip.models.dual_encoder import DualEncoder
+from eclip.models.heatmap_processor import AttentionProcessor
+
+
+@dataclass(slots=True, kw_only=True)
+class MethodConfig:
+    """The settings of a method; each method has its own, so that no option is without effect."""
+
+    name: ClassVar[str]
+
+    def build(self, encoder: DualEncoder, *, steps: int, seed: int) -> "Method":
+        """The method that trains `encoder` for `steps` steps."""
+        raise AssertionError(f"{type(self).__name__} builds nothing")
+
+    def expert_probability(self, step: int, *, steps: int) -> float:
+        """Probability that a step has an expert batch."""
+        return 0.0
+
+    @property
+    def expert_share(self) -> float:
+        """Size of an expert batch relative to the ordinary one; 0 for methods without."""
+        return 0.0
+
+
+@dataclass(slots=True)
+class StepLosses:
+    """Losses of one step.
+
+    Attributes:
+        terms: Scalar losses by name, as their formulas give them.
+        weights: Factors by name; 1 where none is given.
+        metrics: Further scalars worth watching.
+    """
+
+    terms: dict[str, Tensor]
+    weights: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Tensor | float] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """What is optimised: the weighted sum."""
+        return sum((self.weights.get(name, 1.0) * term for name, term in self.terms.items()), start=_zero(self.terms))
+
+
+class Method(nn.Module):
+    """A dual encoder and what a way of training adds to it.
+
+    Attributes:
+        encoder: The CLIP that is trained; what it computes does not depend on the method.
+        heatmap_processor: The processor trained along with it, if the method has one.
+    """
+
+    heatmap_processor: AttentionProcessor | None = None
+
+    def __init__(self, encoder: DualEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, batch: Batch) -> StepLosses:
+        """The losses of one step."""
+        raise AssertionError(f"{type(self).__name__} has no losses")
+
+    def learning_rate_factors(self) -> Iterator[tuple[nn.Module, float]]:
+        """Modules whose learning rate is not the common one, and by what factor it differs."""
+        return iter(())
+
+
+def _zero(terms: dict[str, Tensor]) -> Tensor:
+    return next(iter(terms.values())).new_zeros(())

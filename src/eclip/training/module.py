@@ -1,0 +1,86 @@
+"""The Lightning module: it optimises what a method gives it, and nothing else."""
+
+import math
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, nn
+
+from eclip.data.draws import torch_seed
+from eclip.data.loading import Batch
+from eclip.errors import InputError
+from eclip.losses.contrastive import in_batch_accuracy, info_nce
+from eclip.training.config import OptimConfig, TrainConfig
+from eclip.training.methods import Method
+
+
+class TrainingModule(pl.LightningModule):
+    """Optimises a method's losses and logs them by name."""
+
+    def __init__(self, method: Method, config: TrainConfig) -> None:
+        super().__init__()
+        self.method, self.config = method, config
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step. Dropout is drawn anew from (seed, step, rank), so that a resumed run draws the same."""
+        torch.manual_seed(torch_seed(self.config.seed, batch.step, f"dropout {self.global_rank}"))
+        losses = self.method(batch)
+        total = losses.total
+        if not torch.isfinite(total):
+            raise InputError(
+                f"step {batch.step}: the loss is {total.item()}; lower --optim.lr or try --precision 32, "
+                "then go on from the last checkpoint with --resume"
+            )
+        values = {"loss": total.detach()} | {name: term.detach() for name, term in losses.terms.items()}
+        values |= losses.metrics | {"temperature": 1 / self.method.encoder.scale.detach()}
+        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=1)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """The contrastive loss of the plain encoder on studies never trained on; every rank sees all of them."""
+        encoder = self.method.encoder
+        image_BD = encoder.encode_image(encoder.preprocessing.normalise(batch.image_B1HW))
+        text_BD = encoder.encode_text(batch.tokens)
+        values = {
+            "validation/loss": info_nce(image_BD, text_BD, encoder.scale, gather=False),
+            "validation/accuracy": in_batch_accuracy(image_BD, text_BD),
+        }
+        self.log_dict(values, batch_size=len(image_BD), on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """AdamW over the method's parameters, with linear warm-up and cosine decay counted in steps."""
+        optim, steps = self.config.optim, self.config.steps
+        optimizer = torch.optim.AdamW(parameter_groups(self.method, optim), lr=optim.lr, betas=optim.betas)
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: warmup_cosine(step, steps=steps, warmup=optim.warmup)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def warmup_cosine(step: int, *, steps: int, warmup: float) -> float:
+    """Factor on the learning rate: linear from 0 to 1 over the warm-up, then half a cosine to 0."""
+    rising = warmup * steps
+    if step < rising:
+        return (step + 1) / (rising + 1)
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, steps - rising))))
+
+
+def parameter_groups(method: Method, optim: OptimConfig) -> list[dict[str, Any]]:
+    """Groups by learning rate and weight decay.
+
+    Decay is for weights of two dimensions or more: norms, biases, embeddings of position one and the temperature
+    have none, whatever a library calls them.
+    """
+    factors: dict[int, float] = {}
+    for module, factor in method.learning_rate_factors():
+        factors |= {id(parameter): factor for parameter in module.parameters()}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in method.parameters():
+        if parameter.requires_grad:
+            decay = optim.weight_decay if parameter.ndim >= 2 else 0.0
+            groups.setdefault((factors.get(id(parameter), 1.0), decay), []).append(parameter)
+    return [
+        {"params": parameters, "lr": optim.lr * factor, "weight_decay": decay}
+        for (factor, decay), parameters in groups.items()
+    ]
