@@ -24,6 +24,7 @@ def phantom_clip() -> TrainConfig:
             },
             text={
                 "model_type": "bert",
+                "vocab_size": 2000,
                 "hidden_size": 128,
                 "num_hidden_layers": 2,
                 "num_attention_heads": 4,

@@ -24,7 +24,8 @@ class DualEncoderConfig:
     Attributes:
         image: A hub id or folder whose weights are loaded, or the settings of a `transformers` vision model that
             starts from scratch (`model_type` and its fields).
-        text: The same for the text model.
+        text: The same for the text model; from scratch, `vocab_size` is that of the tokenizer which is learned from
+            the training reports along with it.
         embedding_dim: Size of the shared space.
         text_pooling: "cls" takes the first token (the paper's), "mean" averages over the tokens.
         temperature: Start of the learnable temperature.

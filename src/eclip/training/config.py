@@ -43,13 +43,11 @@ class LoadingConfig:
             "all" takes the annotated ones in as well, for small stores.
         augmentation: How training images are varied.
         workers: Processes that prepare batches; 0 to do it in the trainer.
-        vocab_size: Words of the tokenizer learned from the training reports; unused with a pretrained text model.
     """
 
     plain_rows: PlainRows = "unannotated"
     augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
     workers: int = 1
-    vocab_size: int = 2000
 
 
 @dataclass(slots=True, kw_only=True)

@@ -34,6 +34,7 @@ from eclip.training.methods import Method
 from eclip.training.module import TrainingModule
 from eclip.training.progress import TrainingProgress
 
+DEFAULT_VOCABULARY = 4000  # of a tokenizer learned from the training reports
 VALIDATION_BATCH = 64  # fixed, so that the validation loss does not depend on the batch size
 
 
@@ -116,7 +117,8 @@ def _tokenizer(config: TrainConfig, store: Store) -> PreTrainedTokenizerBase:
     if isinstance(config.model.text, str):
         return AutoTokenizer.from_pretrained(config.model.text)
     texts = store.column("text")
-    return train_tokenizer((texts[row] for row in store.rows(split="train")), vocab_size=config.loading.vocab_size)
+    words = (texts[row] for row in store.rows(split="train"))
+    return train_tokenizer(words, vocab_size=config.model.text.get("vocab_size", DEFAULT_VOCABULARY))
 
 
 def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> DualEncoder:

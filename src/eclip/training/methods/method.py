@@ -59,11 +59,12 @@ class Method(nn.Module):
         heatmap_processor: The processor trained along with it, if the method has one.
     """
 
-    heatmap_processor: AttentionProcessor | None = None
+    heatmap_processor: AttentionProcessor | None
 
     def __init__(self, encoder: DualEncoder) -> None:
         super().__init__()
         self.encoder = encoder
+        self.heatmap_processor = None
 
     def forward(self, batch: Batch) -> StepLosses:
         """The losses of one step."""

@@ -1,0 +1,99 @@
+"""The dual encoder over several `transformers` families: shapes, pooling by hand, channels, grid."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from eclip.errors import InputError
+from eclip.models.dual_encoder import DualEncoder
+from small_models import BERT, RESNET, SWIN, VIT, small_config, small_encoder
+
+FAMILIES = {"resnet": RESNET, "vit": VIT, "swin": SWIN}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_embeddings_are_unit_vectors_of_the_shared_size(family):
+    encoder = small_encoder(FAMILIES[family]).eval()
+    image = encoder.encode_image(torch.randn(3, 1, 32, 32))
+    tokens = {"input_ids": torch.randint(0, 50, (3, 7)), "attention_mask": torch.ones(3, 7, dtype=torch.long)}
+    text = encoder.encode_text(tokens)
+    assert image.shape == text.shape == (3, 12)
+    torch.testing.assert_close(image.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(text.norm(dim=1), torch.ones(3))
+
+
+@pytest.mark.parametrize(("family", "grid"), [("resnet", (4, 4)), ("vit", (4, 4)), ("swin", (4, 4))])
+def test_grid_holds_local_features_in_the_shared_space(family, grid):
+    features = small_encoder(FAMILIES[family]).eval().image_features(torch.randn(2, 1, 32, 32))
+    assert features.pooled.shape == (2, 12)
+    assert features.grid.shape == (2, *grid, 12)
+
+
+@pytest.mark.parametrize("family", ["resnet", "swin"])
+def test_mean_of_the_grid_is_the_pooled_vector_where_the_encoder_pools_by_mean(family):
+    features = small_encoder(FAMILIES[family]).eval().image_features(torch.randn(2, 1, 32, 32))
+    torch.testing.assert_close(features.grid.mean((1, 2)), features.pooled, atol=1e-5, rtol=1e-4)
+
+
+def test_vit_takes_its_class_token():
+    encoder = small_encoder(VIT).eval()
+    image = torch.randn(2, 3, 32, 32)
+    hidden = encoder.image_model(pixel_values=image).last_hidden_state
+    expected = hidden[:, 0] @ encoder.image_projection.weight.T
+    torch.testing.assert_close(encoder.image_features(image).pooled, expected)
+
+
+def test_swin_grid_keeps_rows_and_columns_apart():
+    """A bright spot in the top right shows in the top right of the grid."""
+    encoder = small_encoder(SWIN).eval()
+    dark, spot = torch.zeros(1, 1, 32, 32), torch.zeros(1, 1, 32, 32)
+    spot[..., :8, 24:] = 5
+    change = (encoder.image_features(spot).grid - encoder.image_features(dark).grid).norm(dim=-1)[0]
+    assert divmod(int(change.argmax()), 4) == (0, 3)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_or_three_equal_channels_are_the_same_image(family):
+    encoder = small_encoder(FAMILIES[family]).eval()
+    grey = torch.randn(2, 1, 32, 32)
+    torch.testing.assert_close(encoder.encode_image(grey), encoder.encode_image(grey.expand(-1, 3, -1, -1)))
+
+
+def test_mean_pooling_leaves_padding_out():
+    encoder = small_encoder(text_pooling="mean").eval()
+    ids = torch.randint(0, 50, (1, 6))
+    short = {"input_ids": ids, "attention_mask": torch.ones(1, 6, dtype=torch.long)}
+    padded = {"input_ids": F.pad(ids, (0, 4)), "attention_mask": F.pad(short["attention_mask"], (0, 4))}
+    torch.testing.assert_close(encoder.encode_text(short), encoder.encode_text(padded), atol=1e-5, rtol=1e-4)
+
+
+def test_temperature_starts_where_it_is_told_and_is_bounded():
+    encoder = small_encoder(temperature=0.07)
+    assert float(encoder.scale) == pytest.approx(1 / 0.07)
+    encoder.logit_scale.data.fill_(20.0)
+    assert float(encoder.scale) == 100
+
+
+def test_pretrained_towers_come_from_a_folder(tmp_path):
+    first = small_encoder(VIT)
+    first.image_model.save_pretrained(tmp_path / "vit")
+    config = small_config()
+    config.image = str(tmp_path / "vit")
+    second = DualEncoder(config)
+    for name, tensor in first.image_model.state_dict().items():
+        assert torch.equal(tensor, second.image_model.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("image", [{"model_type": "no-such-model"}, "/no/such/folder"])
+def test_unknown_model_is_one_line(image):
+    config = small_config()
+    config.image = image
+    with pytest.raises(InputError, match="--model.image") as caught:
+        DualEncoder(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_unused_heads_of_pretraining_are_not_there():
+    """The paper projects the class token; a pooler would be trained by nothing."""
+    encoder = small_encoder(VIT, text=BERT)
+    assert not [name for name, _ in encoder.named_parameters() if "pooler" in name]

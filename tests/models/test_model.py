@@ -1,0 +1,149 @@
+"""The model folder: what is saved is what is loaded, and what is missing is said in one line."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import eclip
+from eclip.errors import InputError
+from eclip.models.heatmap_processor import AttentionProcessor, HeatmapProcessorConfig
+from eclip.models.model import Model
+from eclip.models.tokenizer import train_tokenizer
+from small_models import BERT, RESNET, SWIN, VIT, small_encoder
+
+TEXTS = ["No pleural effusion.", "Large left pleural effusion.", "The heart is enlarged.", "Clear lungs."]
+
+
+@pytest.fixture
+def images():
+    draw = np.random.default_rng(0)
+    return [draw.integers(0, 256, (40, 50), dtype=np.uint8) for _ in range(5)]
+
+
+def small_model(image=RESNET, *, processor=False):
+    tokenizer = train_tokenizer(TEXTS, vocab_size=80)
+    text = BERT | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
+    encoder = small_encoder(image, text=text)
+    config = HeatmapProcessorConfig(patch_size=8, width=16, heads=2)
+    return Model(encoder, tokenizer, heatmap_processor=AttentionProcessor(config) if processor else None)
+
+
+@pytest.mark.parametrize("image", [RESNET, VIT, SWIN], ids=lambda settings: settings["model_type"])
+@pytest.mark.parametrize("processor", [False, True], ids=["plain", "processor"])
+def test_saved_and_loaded_is_the_same_model(tmp_path, images, image, processor):
+    model = small_model(image, processor=processor)
+    model.save(tmp_path / "model")
+    again = eclip.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.embed_images(images), model.embed_images(images))
+    np.testing.assert_array_equal(again.embed_texts(TEXTS), model.embed_texts(TEXTS))
+    assert again.fingerprint == model.fingerprint
+    assert (again.heatmap_processor is not None) == processor
+
+
+def test_a_run_folder_serves_as_a_model(tmp_path, images):
+    model = small_model()
+    model.save(tmp_path / "run" / "model")
+    np.testing.assert_array_equal(eclip.load(tmp_path / "run").embed_images(images), model.embed_images(images))
+
+
+def test_nothing_in_the_folder_is_a_pickle(tmp_path):
+    small_model(processor=True).save(tmp_path)
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors"}
+
+
+def test_files_bytes_arrays_and_pictures_embed_alike(tmp_path, images):
+    model = small_model()
+    path = tmp_path / "a.png"
+    Image.fromarray(images[0]).save(path)
+    rows = model.embed_images([images[0], path, str(path), path.read_bytes(), Image.open(path)])
+    assert rows.dtype == np.float32
+    assert np.ptp(rows, axis=0).max() < 1e-6
+
+
+def test_batching_and_order_change_nothing(images):
+    model = small_model()
+    np.testing.assert_allclose(
+        model.embed_images(images, batch_size=2), model.embed_images(images, batch_size=5), atol=1e-6
+    )
+    texts = [*TEXTS, "a much longer text " * 3, "x"]
+    one_by_one = np.concatenate([model.embed_texts([text]) for text in texts])
+    np.testing.assert_allclose(model.embed_texts(texts, batch_size=4), one_by_one, atol=1e-5)
+
+
+def test_class_vectors_are_means_of_unit_vectors_made_unit_again():
+    model = small_model()
+    rows = model.embed_classes({"effusion": TEXTS[:2], "clear": TEXTS[3:]})
+    mean = model.embed_texts(TEXTS[:2]).mean(0)
+    np.testing.assert_allclose(rows[0], mean / np.linalg.norm(mean), atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-6)
+
+
+def test_zero_shot_is_the_softmax_of_scaled_cosines(images):
+    model, prompts = small_model(), {"effusion": TEXTS[:2], "clear": TEXTS[3:]}
+    table = model.zero_shot(images, prompts)
+    logits = model.embed_images(images) @ model.embed_classes(prompts).T * float(model.encoder.scale)
+    expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(table.to_numpy(), expected, rtol=1e-4)
+    assert list(table.columns) == ["effusion", "clear"]
+
+
+def test_the_processor_never_touches_the_encoder(images):
+    """Bit for bit: the CLIP computes the same with and without a processor beside it."""
+    plain, expert = small_model(), small_model(processor=True)
+    np.testing.assert_array_equal(plain.embed_images(images), expert.embed_images(images))
+    assert plain.fingerprint == expert.fingerprint
+    assert plain.expert_view(images[0], np.ones((40, 50), np.float32)) is None
+    view = expert.expert_view(images[0], np.ones((40, 50), np.float32))
+    assert view.shape == (32, 32)
+    assert 0 <= view.min() <= view.max() <= 1
+
+
+def test_fingerprint_changes_with_a_weight():
+    model, other = small_model(), small_model()
+    with torch.no_grad():
+        other.encoder.text_projection.weight[0, 0] += 1e-3
+    assert model.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize(
+    "missing", ["model.safetensors", "heatmap_processor.safetensors", "tokenizer/tokenizer.json", "config.json"]
+)
+def test_a_missing_file_is_named(tmp_path, missing):
+    small_model(processor=True).save(tmp_path)
+    (tmp_path / missing).unlink()
+    with pytest.raises(InputError, match=missing.rsplit("/")[-1]) as caught:
+        eclip.load(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("broken", ["model.safetensors", "config.json"])
+def test_a_broken_file_is_named(tmp_path, broken):
+    small_model().save(tmp_path)
+    path = tmp_path / broken
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=broken):
+        eclip.load(tmp_path)
+
+
+def test_a_folder_of_a_newer_format_says_so(tmp_path):
+    small_model().save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"format_version": 99}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="newer"):
+        eclip.load(tmp_path)
+
+
+@pytest.mark.parametrize("source", ["no/such/folder", "nothing-here"])
+def test_no_model_there(tmp_path, source):
+    with pytest.raises(InputError, match="no such folder"):
+        eclip.load(tmp_path / source)
+
+
+def test_an_image_that_is_none_is_named(tmp_path):
+    path = tmp_path / "report.jpg"
+    path.write_text("not an image")
+    with pytest.raises(InputError, match=r"report\.jpg"):
+        small_model().embed_images([path])

@@ -1,0 +1,67 @@
+"""Small encoders that are made in milliseconds, on the real classes."""
+
+import torch
+
+from eclip.data.loading import Batch, ExpertBatch
+from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
+from eclip.models.preprocessing import Preprocessing
+
+RESNET = {
+    "model_type": "resnet",
+    "num_channels": 1,
+    "embedding_size": 8,
+    "hidden_sizes": [8, 16],
+    "depths": [1, 1],
+    "layer_type": "basic",
+}
+VIT = {
+    "model_type": "vit",
+    "image_size": 32,
+    "patch_size": 8,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+}
+SWIN = {
+    "model_type": "swin",
+    "image_size": 32,
+    "patch_size": 4,
+    "embed_dim": 8,
+    "depths": [1, 1],
+    "num_heads": [2, 2],
+    "window_size": 4,
+}
+BERT = {
+    "model_type": "bert",
+    "vocab_size": 50,
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 40,
+}
+
+
+def small_config(image=RESNET, text=BERT, **changes):
+    settings = {"embedding_dim": 12, "max_length": 24, "preprocessing": Preprocessing(size=32)} | changes
+    return DualEncoderConfig(image=dict(image), text=dict(text), **settings)
+
+
+def small_encoder(image=RESNET, *, seed=0, **changes):
+    torch.manual_seed(seed)
+    return DualEncoder(small_config(image, **changes))
+
+
+def small_batch(step=0, *, plain=4, experts=0, seed=0):
+    draw = torch.Generator().manual_seed(seed)
+    rows = plain + experts
+    tokens = {
+        "input_ids": torch.randint(5, 50, (rows, 9), generator=draw),
+        "attention_mask": torch.ones(rows, 9, dtype=torch.long),
+    }
+    expert = None
+    if experts:
+        images = torch.rand(experts, 1, 32, 32, generator=draw)
+        expert = ExpertBatch(images, torch.rand(experts, 1, 32, 32, generator=draw))
+    return Batch(step, torch.rand(plain, 1, 32, 32, generator=draw), tokens, expert)
