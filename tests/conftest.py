@@ -25,3 +25,29 @@ def free_port():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
+
+
+def pytest_addoption(parser):
+    parser.addoption("--regenerate-golden", action="store_true", help="write the golden curves anew")
+
+
+@pytest.fixture(scope="session")
+def phantom(tmp_path_factory):
+    """A small phantom, as file trees in the real formats."""
+    from eclip.data.phantom.trees import write_phantom
+
+    out = tmp_path_factory.mktemp("phantom") / "trees"
+    write_phantom(out, studies=160, annotated=60, seed=0)
+    return out
+
+
+@pytest.fixture(scope="session")
+def phantom_store(phantom, tmp_path_factory):
+    """The store built from it, gaze joined."""
+    from eclip.cli import main
+
+    out = tmp_path_factory.mktemp("stores") / "phantom"
+    command = f"data build mimic-cxr --root {phantom}/mimic-cxr-jpg --out {out} --image-size 128"
+    command += f" --gaze egd-cxr={phantom}/egd-cxr --gaze reflacx={phantom}/reflacx"
+    assert main(command.split()) == 0
+    return out

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from eclip.errors import InputError
 
@@ -15,26 +15,26 @@ _REDUCING_GAP = 2.0  # a JPEG may be decoded at 1/2, 1/4, 1/8 as long as twice t
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """An image at the size of the store, and how large it was; sizes in pixels, as the image is looked at."""
+    """An image (uint8, H × W) at the size of the store, and how large it was, in pixels."""
 
-    pixels_HW: np.ndarray
+    pixels: np.ndarray
     original_height: int
     original_width: int
 
 
 def decode(source: bytes | str | Path) -> np.ndarray:
-    """An encoded image (bytes or a file) to uint8 (H, W) grayscale, turned upright as its EXIF says.
+    """Decode an image (bytes or a file) to uint8 (H, W) grayscale, turned upright as its EXIF says.
 
     More than 8 bits a pixel are scaled from their own minimum and maximum to 0 … 255, as MIMIC-CXR-JPG did.
 
     Raises:
         InputError: Not an image that can be read.
     """
-    return _read(source, None).pixels_HW
+    return _read(source, None).pixels
 
 
 def decode_shrunk(source: bytes | str | Path, shorter_side: int) -> Shrunk:
-    """`decode` and `shrink` in one; large JPEGs are decoded at a fraction of their size, several times faster.
+    """`decode` and `shrink` in one; large JPEGs are decoded at a fraction of their size, so faster.
 
     Raises:
         InputError: Not an image that can be read.
@@ -43,14 +43,14 @@ def decode_shrunk(source: bytes | str | Path, shorter_side: int) -> Shrunk:
 
 
 def encode(image_HW: np.ndarray) -> bytes:
-    """Uint8 (H, W) to a JPEG without metadata: same pixels, same bytes."""
+    """Encode uint8 (H, W) as a JPEG without metadata: same pixels, same bytes."""
     buffer = io.BytesIO()
     Image.fromarray(image_HW).save(buffer, "JPEG", quality=JPEG_QUALITY)
     return buffer.getvalue()
 
 
 def shrink(image_HW: np.ndarray, shorter_side: int) -> np.ndarray:
-    """Uint8 (H, W) with its shorter side at most `shorter_side` pixels, antialiased; never larger than it was."""
+    """Shrink uint8 (H, W) until its shorter side is `shorter_side` pixels, antialiased; never enlarge it."""
     width, height = shrunk_size(image_HW.shape[1], image_HW.shape[0], shorter_side)
     if (height, width) == image_HW.shape:
         return image_HW
@@ -64,7 +64,7 @@ def shrunk_size(width: int, height: int, shorter_side: int) -> tuple[int, int]:
 
 
 def fit(image_HW: np.ndarray, size: int) -> np.ndarray:
-    """Uint8 (H, W) to uint8 (size, size): the centre square, resized with antialiasing. What every encoder sees."""
+    """Resize the centre square of uint8 (H, W) to (size, size), antialiased: what every encoder sees."""
     height, width = image_HW.shape
     if height == width == size:
         return image_HW
@@ -77,7 +77,7 @@ def fit(image_HW: np.ndarray, size: int) -> np.ndarray:
 
 
 def fit_matrix(height: int, width: int) -> np.ndarray:
-    """(3, 3) float64 that maps (x, y, 1) in fractions of an image to fractions of the square that `fit` keeps."""
+    """Map (x, y, 1) in fractions of an image to fractions of the square that `fit` keeps: (3, 3) float64."""
     side = min(height, width)
     return np.array(
         [
@@ -95,23 +95,26 @@ def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
             if shorter_side is not None:
                 wanted = shrunk_size(*size, shorter_side)
                 image.draft("L", (int(wanted[0] * _REDUCING_GAP), int(wanted[1] * _REDUCING_GAP)))
-            upright = ImageOps.exif_transpose(image)
-            if (upright.width > upright.height) != (image.width > image.height):
+            if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
                 size = size[::-1]
-            gray = _gray(upright)
+            gray = _gray(ImageOps.exif_transpose(image))
             if shorter_side is not None:
                 gray = gray.resize(shrunk_size(*size, shorter_side), Image.Resampling.LANCZOS)
             return Shrunk(np.asarray(gray), original_height=size[1], original_width=size[0])
-    except Exception as error:  # what a decoder throws at broken files is anything from OSError to struct.error
+    except (
+        Exception
+    ) as error:  # what a decoder throws at broken files is anything from OSError to struct.error
         name = "bytes" if isinstance(source, bytes) else source
         reason = "no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
-        raise InputError(f"{name}: not an image that can be read ({reason or type(error).__name__})") from error
+        raise InputError(
+            f"{name}: not an image that can be read ({reason or type(error).__name__})"
+        ) from error
 
 
 def _gray(image: Image.Image) -> Image.Image:
     """Any mode to 8-bit grayscale."""
     if not image.mode.startswith(("I", "F")):
         return image.convert("L")
-    pixels_HW = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    pixels_HW = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
     low, high = pixels_HW.min(), pixels_HW.max()
     return Image.fromarray(np.uint8(np.rint((pixels_HW - low) * (255 / max(high - low, 1e-12)))))

@@ -1,0 +1,62 @@
+"""What a dataset of readings gives: one image with its annotations, or the reason why a row was left out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from eclip.annotations.annotation import Annotation
+
+ImageSize = Callable[[str], tuple[int, int] | None]
+"""From an image's id to (width, height) of the original in pixels; None where the image is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A row that cannot be used.
+
+    Attributes:
+        file: Path of the file it stands in.
+        row: "line 17", an id, or "" for the whole file.
+        reason: What is wrong with it.
+    """
+
+    file: str
+    row: str
+    reason: str
+
+
+Reject = Callable[[Rejection], None]
+"""Where readers leave what they cannot use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One image, and what one or more readers left on it.
+
+    Attributes:
+        image_id: DICOM id.
+        study_id: Without the leading "s".
+        patient_id: Without the leading "p".
+        split: train, validate, test, or "" where the dataset has none.
+        image_path: Relative to a MIMIC-CXR-JPG tree: "files/p10/…/x.jpg".
+        width: Of the original image, in pixels.
+        height: Of the original image, in pixels.
+        annotations: One of kind "gaze" for each reader, and labelled regions.
+        text: What was dictated, by the first reader if there are several.
+        labels: 1 present, 0 absent, -1 uncertain; not listed = not mentioned.
+    """
+
+    image_id: str
+    study_id: str
+    patient_id: str
+    split: str
+    image_path: str
+    width: int
+    height: int
+    annotations: tuple[Annotation, ...]
+    text: str = ""
+    labels: dict[str, int] = field(default_factory=dict)
+
+
+def path_in_mimic(path: str) -> str:
+    """The JPEG of MIMIC-CXR-JPG that belongs to a path of MIMIC-CXR: "files/…/x.jpg" for "…/files/…/x.dcm"."""
+    return "files" + path.rpartition("files")[2].removesuffix(".dcm").removesuffix(".jpg") + ".jpg"

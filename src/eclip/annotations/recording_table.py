@@ -1,0 +1,101 @@
+"""Tables of a recording as they come: quoted cells over several lines, broken rows, columns by other names."""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pandas as pd
+
+from eclip.annotations.annotation import Region
+from eclip.annotations.reading import Reject, Rejection
+from eclip.errors import InputError
+
+
+def read_table(
+    path: Path,
+    *,
+    columns: Sequence[str],
+    reject: Reject,
+    optional: Sequence[str] | None = None,
+    aliases: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Read a CSV file with all cells as text, indexed by the line that each row begins on.
+
+    Rows with too few or too many cells are rejected; blank lines are skipped.
+
+    Args:
+        path: The file.
+        columns: Columns that must be there.
+        reject: Takes the rows that are left out.
+        optional: The other columns that are read if they are there; all of them if None.
+        aliases: Other names of columns, to the names they get here.
+
+    Raises:
+        InputError: No such file, not a text table, or a column missing.
+    """
+    try:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file")
+        # A byte that is not UTF-8 spoils its cell, not the file.
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+            rows = _numbered(file)
+            _, header = next(rows, (0, []))
+            names = [(aliases or {}).get(name.strip(), name.strip()) for name in header]
+            for column in columns:
+                if column not in names:
+                    raise InputError(f"{path}: no column {column!r}; there are: {', '.join(names)[:200] or 'none'}")
+            wanted = set(names if optional is None else (*columns, *optional))
+            kept = [i for i, name in enumerate(names) if name in wanted and name not in names[:i]]
+            lines, cells = [], []
+            for line, row in rows:
+                if len(row) == len(names):
+                    lines.append(line)
+                    cells.append([row[i] for i in kept])
+                else:
+                    reject(Rejection(str(path), f"line {line}", f"{len(row)} cells, expected {len(names)}"))
+    except (OSError, csv.Error) as error:
+        raise InputError(f"{path}: not a table that can be read ({error})") from error
+    return pd.DataFrame(cells, index=lines, columns=[names[i] for i in kept], dtype=object)
+
+
+def read_numbers(
+    frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject
+) -> pd.DataFrame:
+    """Turn columns of text into float64; rows with a cell that is no finite number are rejected and left out."""
+    numbers = frame[list(columns)].apply(pd.to_numeric, errors="coerce").astype(np.float64)
+    broken = ~np.isfinite(numbers.to_numpy())
+    usable = ~broken.any(axis=1)
+    for row in np.flatnonzero(~usable):
+        name = columns[int(broken[row].argmax())]
+        reason = f"{name} is {frame[name].iloc[row][:40]!r}, expected a number"
+        reject(Rejection(str(path), f"line {frame.index[row]}", reason))
+    return frame.assign(**{name: numbers[name] for name in columns})[usable]
+
+
+def read_extents(
+    frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject
+) -> pd.DataFrame:
+    """Turn the columns of a box's left, top, right and bottom into float64; boxes without area are rejected."""
+    frame = read_numbers(frame, columns, path=path, reject=reject)
+    left, top, right, bottom = (frame[name] for name in columns)
+    usable = (left < right) & (top < bottom)
+    for line in frame.index[~usable]:
+        reject(Rejection(str(path), f"line {line}", f"no area between {columns[:2]} and {columns[2:]}"))
+    return frame[usable]
+
+
+def region_of(extent: Sequence[float], size: tuple[int, int]) -> Region:
+    """The region of a box (left, top, right, bottom) in pixels of an image of a size (width, height)."""
+    (left, top, right, bottom), (width, height) = extent, size
+    return Region(((left / width, top / height), (right / width, bottom / height)))
+
+
+def _numbered(file: TextIO) -> Iterator[tuple[int, list[str]]]:
+    """Rows with the number of the line that each begins on."""
+    reader, line = csv.reader(file), 1
+    for row in reader:
+        if row:
+            yield line, row
+        line = reader.line_num + 1

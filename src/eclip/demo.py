@@ -1,0 +1,66 @@
+"""The whole way on the phantom, from nothing to a page to look at. What `make demo` runs."""
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from eclip.data.build import build
+from eclip.data.phantom.trees import write_phantom
+from eclip.data.store import Store
+from eclip.evaluation.comparison import compare
+from eclip.evaluation.evaluate import evaluate
+from eclip.evaluation.page import RunView, write_page
+from eclip.models.model import load
+from eclip.recipes import RECIPES
+from eclip.training.train import train
+
+STUDIES, ANNOTATED = 3000, 450
+NOTICE = (
+    "This is a phantom: chest X-rays, reports and gaze are drawn and written by a program, to show the whole way from "
+    "data to scores. Nothing here says how well a method works on patients, and a difference marked “within noise” "
+    "is no difference."
+)
+METHODS = ("clip", "eclip")
+
+
+def run_demo(out: Path, *, seed: int = 0) -> None:
+    """Make the phantom, train `clip` and `eclip` on it, judge and compare them, and write a page.
+
+    A demo that was stopped goes on where it was when it is run again.
+
+    Args:
+        out: Folder to write to: `index.html`, `results.json`, one run folder a method.
+        seed: Of the phantom and of training.
+    """
+    console = Console()
+    trees, data = out / "phantom", out / "store"
+    if not trees.exists():
+        console.rule("1/4 The phantom: images, reports and gaze in the real formats")
+        write_phantom(trees, studies=STUDIES, annotated=ANNOTATED, seed=seed)
+    if not data.exists():
+        console.rule("2/4 The study store")
+        gaze = {name: trees / name for name in ("egd-cxr", "reflacx")}
+        build("mimic-cxr", trees / "mimic-cxr-jpg", data, image_size=160, gaze=gaze)
+    console.rule("3/4 Training: plain CLIP, then eCLIP")
+    for method in METHODS:
+        run = out / method
+        if not (run / "model" / "config.json").exists():
+            config = RECIPES[f"phantom-{method}"]()
+            config.seed = seed
+            train(config, data=data, out=run, recipe=f"phantom-{method}", resume=(run / "config.yaml").exists())
+    console.rule("4/4 Evaluation on studies never seen in training")
+    store = Store.open(data)
+    results = {
+        method: evaluate(load(out / method), store, out=out / method / "evaluation", seed=seed) for method in METHODS
+    }
+    comparison = compare([out / method / "evaluation" for method in METHODS])
+    (out / "results.json").write_text(json.dumps(results | {"comparison": comparison}, indent=2) + "\n")
+    runs = [RunView(method, out / method / "evaluation", out / method) for method in METHODS]
+    write_page(out / "index.html", title="eclip demo", notice=NOTICE, runs=runs, store=store)
+    console.rule("Done")
+    console.print(f"The page: [bold]{(out / 'index.html').resolve()}[/]\n\nTry next:")
+    image = next((trees / "mimic-cxr-jpg" / "files").rglob("*.jpg"))
+    console.print(f"  eclip data inspect {data} --out {out / 'sheet.png'}", highlight=False)
+    console.print(f"  eclip embed --model {out / 'eclip'} --images {image} --out {out / 'embedding.parquet'}", highlight=False)
+    console.print(f"  eclip train phantom-eclip --data {data} --out runs/mine --steps 200", highlight=False)

@@ -1,0 +1,106 @@
+"""How the embeddings lie on the sphere: alignment, uniformity, modality gap.
+
+For image vectors x_i and text vectors y_i of unit length (Wang & Isola 2020; Liang et al. 2022):
+
+    alignment     mean_i ‖x_i - y_i‖²                              0 where each image meets its text; lower is better
+    uniformity    log mean_{i<j} exp(-2 ‖z_i - z_j‖²)               lower is better: vectors use the whole sphere
+                  z: the images, the texts, or both together (joint)
+    modality gap  ‖mean_i x_i - mean_i y_i‖                        lower is better
+
+All are the same in any rotation of the space. Only images with a report take part.
+
+Array names: N pairs, D dimensions, B bootstrap replicates.
+"""
+
+import numpy as np
+import pandas as pd
+
+from eclip.evaluation.embeddings import Embeddings
+from eclip.evaluation.statistics import Statistic, mean
+
+EXACT_UP_TO = 5000
+_CHUNK = 500
+
+
+def per_sample(embeddings: Embeddings) -> pd.DataFrame:
+    """`alignment` of each image with its report, ‖x - y‖²; NaN for images without one."""
+    distance_N = np.square(embeddings.image_ND - embeddings.text_ND, dtype=np.float64).sum(1)
+    return pd.DataFrame({"alignment": np.where(_has_text(embeddings), distance_N, np.nan)})
+
+
+def statistics(per_sample: pd.DataFrame, embeddings: Embeddings) -> dict[str, Statistic]:
+    """`alignment`, `uniformity_image`, `uniformity_text`, `uniformity_joint` and `modality_gap`.
+
+    Uniformity is over all pairs up to 5,000 images, and over those among 5,000 evenly spaced ones beyond.
+    """
+    rows = np.flatnonzero(_has_text(embeddings))
+    image_ND, text_ND = embeddings.image_ND, embeddings.text_ND
+    fewer = rows[np.linspace(0, len(rows) - 1, min(len(rows), EXACT_UP_TO)).astype(int)]
+
+    def spread(*modalities_ND: np.ndarray) -> Statistic:
+        kept = [vectors_ND[fewer] for vectors_ND in modalities_ND]
+        return Statistic(
+            of=lambda weights_BN: uniformity(weights_BN[:, fewer], *kept), n=len(fewer), direction="lower"
+        )
+
+    return {
+        "alignment": mean(per_sample["alignment"].to_numpy(), direction="lower"),
+        "uniformity_image": spread(image_ND),
+        "uniformity_text": spread(text_ND),
+        "uniformity_joint": spread(image_ND, text_ND),
+        "modality_gap": Statistic(
+            of=lambda weights_BN: modality_gap(weights_BN[:, rows], image_ND[rows], text_ND[rows]),
+            n=len(rows),
+            direction="lower",
+        ),
+    }
+
+
+def modality_gap(weights_BN: np.ndarray, image_ND: np.ndarray, text_ND: np.ndarray) -> np.ndarray:
+    """Distance between the centroids of the two modalities, (B,); a sample drawn twice makes no pair with itself.
+
+    Without that rule the length of a resampled mean would be too large on average, and so would its interval.
+    """
+    apart_ND = image_ND - text_ND
+    copies_BN = np.square(weights_BN) - weights_BN
+    square_B = np.square(weights_BN @ apart_ND, dtype=np.float64).sum(1)
+    square_B -= copies_BN @ np.square(apart_ND, dtype=np.float64).sum(1)
+    pairs_B = np.square(weights_BN.sum(1, dtype=np.float64)) - copies_BN.sum(1)
+    return np.sqrt(np.maximum(square_B, 0) / pairs_B)
+
+
+def uniformity(weights_BN: np.ndarray, *modalities_ND: np.ndarray) -> np.ndarray:
+    """Log of the mean of exp(-2 ‖z_i - z_j‖²) over pairs, (B,); a sample drawn twice makes no pair with itself.
+
+    Args:
+        weights_BN: How often each sample counts.
+        modalities_ND: Unit vectors of the same samples; of several modalities for the joint one.
+    """
+    total_B, square_B = weights_BN.sum(1, dtype=np.float64), np.square(weights_BN).sum(1, dtype=np.float64)
+    sum_B, pairs_B = np.zeros(len(weights_BN)), np.zeros(len(weights_BN))
+    for a, first_ND in enumerate(modalities_ND):
+        sum_B += _potential(weights_BN, first_ND, first_ND, within=True)
+        pairs_B += np.square(total_B) - square_B
+        for second_ND in modalities_ND[a + 1 :]:
+            sum_B += 2 * _potential(weights_BN, first_ND, second_ND, within=False)
+            pairs_B += 2 * np.square(total_B)
+    mean_B = np.divide(sum_B, pairs_B, out=np.full(len(sum_B), np.nan), where=pairs_B > 0)
+    return np.log(mean_B)
+
+
+def _potential(
+    weights_BN: np.ndarray, first_ND: np.ndarray, second_ND: np.ndarray, *, within: bool
+) -> np.ndarray:
+    """Sum over ordered pairs of w_i w_j exp(-2 ‖a_i - b_j‖²), (B,); without i = j within one modality."""
+    sum_B = np.zeros(len(weights_BN))
+    for start in range(0, len(first_ND), _CHUNK):
+        rows = slice(start, min(start + _CHUNK, len(first_ND)))
+        kernel = np.exp(4 * (first_ND[rows] @ second_ND.T) - 4)  # ‖a - b‖² = 2 - 2 a·b for unit vectors
+        if within:
+            kernel[np.arange(len(kernel)), np.arange(rows.start, rows.stop)] = 0
+        sum_B += (weights_BN[:, rows] * (weights_BN @ kernel.T)).sum(1, dtype=np.float64)
+    return sum_B
+
+
+def _has_text(embeddings: Embeddings) -> np.ndarray:
+    return np.array([text != "" for text in embeddings.text])

@@ -1,0 +1,158 @@
+"""The page's drawings: SVG and small pictures, inside the page, in its own colours and type.
+
+Colours and strokes are CSS classes of `page.html` (`s0`, `s1`, … for series, `g0`, `g1`, … for groups), so that a
+drawing follows the reader's light or dark mode.
+"""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup, escape
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from eclip.evaluation.statistics import Metric
+
+_HEAT_RGB = np.array([255.0, 150.0, 30.0])
+_POINTS_A_LINE = 240
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One curve.
+
+    Attributes:
+        name: For the reader of the chart and its description.
+        x: (n,) rising.
+        y: (n,).
+        style: CSS classes, e.g. "s0" or "s1 validation".
+    """
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    style: str
+
+
+def line_chart(lines: Sequence[Line], *, title: str, x_label: str) -> Markup:
+    """A small chart of curves with a quiet grid; its range leaves out the outermost 1 % of the values at each end."""
+    width, height, left, right, top, bottom = 340, 210, 46, 12, 10, 34
+    x_all, y_all = (np.concatenate([getattr(line, axis) for line in lines]) for axis in ("x", "y"))
+    x_low, x_high = float(x_all.min()), float(max(x_all.max(), x_all.min() + 1))
+    y_ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_padded(*np.percentile(y_all, (1, 99))))
+    y_low, y_high = float(y_ticks[0]), float(y_ticks[-1])
+    x_ticks = [t for t in MaxNLocator(4, integer=True).tick_values(x_low, x_high) if x_low <= t <= x_high]
+
+    def across(x: np.ndarray | float) -> np.ndarray:
+        return left + (np.asarray(x) - x_low) / (x_high - x_low) * (width - left - right)
+
+    def up(y: np.ndarray | float) -> np.ndarray:
+        inside = np.clip(y, y_low, y_high)
+        return height - bottom - (inside - y_low) / (y_high - y_low) * (height - top - bottom)
+
+    parts = []
+    for tick in y_ticks:
+        y = up(tick)
+        parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{tick:.6g}</text>')
+    for tick in x_ticks:
+        parts.append(
+            f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{tick:,.0f}</text>'
+        )
+    parts.append(
+        f'<text x="{(left + width - right) / 2}" y="{height - 3}" text-anchor="middle">{escape(x_label)}</text>'
+    )
+    for line in lines:
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across(line.x), up(line.y), strict=True))
+        parts.append(f'<polyline class="line {line.style}" points="{points}"/>')
+        parts.append(
+            f'<circle class="dot {line.style}" r="2.2" cx="{across(line.x[-1]):.1f}" cy="{up(line.y[-1]):.1f}"/>'
+        )
+    last = ", ".join(f"{line.name} ends at {line.y[-1]:.3g}" for line in lines)
+    return _svg(parts, width, height, label=f"{title}: {last}.")
+
+
+def smoothed(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of neighbours in at most 240 equal groups: fewer points, the same curve without its noise."""
+    groups = min(len(x), max(1, min(_POINTS_A_LINE, len(x) // 5) if len(x) > 25 else len(x)))
+    starts = np.linspace(0, len(x), groups, endpoint=False).astype(int)
+    sizes = np.diff(np.r_[starts, len(x)])
+    return np.add.reduceat(x, starts) / sizes, np.add.reduceat(y, starts) / sizes
+
+
+def scatter(
+    points_N2: np.ndarray, groups: Sequence[int], names: Sequence[str], hollow: Sequence[bool], *, label: str
+) -> Markup:
+    """A map without axes: filled dots and rings, one colour a group; the name shows under the pointer."""
+    side, margin = 400.0, 10.0
+    low, high = points_N2.min(0), points_N2.max(0)
+    at_N2 = margin + (points_N2 - low) / np.maximum(high - low, 1e-9) * (side - 2 * margin)
+    parts = [
+        f'<circle class="{"ring" if ring else "disc"} g{group}" cx="{x:.1f}" cy="{y:.1f}" r="{2.9 if ring else 3.2}">'
+        f"<title>{escape(name)}</title></circle>"
+        for (x, y), group, name, ring in zip(at_N2, groups, names, hollow, strict=True)
+    ]
+    return _svg(parts, side, side, label=label)
+
+
+def flat_map(vectors_ND: np.ndarray) -> np.ndarray:
+    """Lay vectors out in the plane, (N, 2): PCA to 50 dimensions, then t-SNE, from a fixed seed."""
+    count, dimensions = vectors_ND.shape
+    with threadpool_limits(1):  # for so few points threads only wait for each other
+        pca = PCA(min(50, count, dimensions), svd_solver="full")
+        reduced = pca.fit_transform(vectors_ND.astype(np.float64))
+        if count < 20 or reduced.shape[1] < 3:
+            return np.pad(reduced, ((0, 0), (0, 2)))[:, :2]
+        perplexity = min(30.0, (count - 1) / 4)
+        return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
+
+
+def intervals(metrics: Sequence[Metric], *, low: float, high: float) -> Markup:
+    """One whisker a model on a common scale, and a tick where guessing would be."""
+    width, step = 150, 12
+    height = step * len(metrics) + 4
+
+    def across(value: float) -> float:
+        return 4 + float(np.clip((value - low) / max(high - low, 1e-12), 0, 1)) * (width - 8)
+
+    parts = [f'<line class="grid" x1="4" x2="{width - 4}" y1="{height / 2}" y2="{height / 2}"/>']
+    chance = metrics[0].chance
+    if chance is not None:
+        x = f"{across(chance):.1f}"
+        parts.append(f'<line class="chance" x1="{x}" x2="{x}" y1="1" y2="{height - 1}"/>')
+    for i, m in enumerate(metrics):
+        y = 2 + step * (i + 0.5)
+        parts.append(
+            f'<line class="whisker s{i}" x1="{across(m.low):.1f}" x2="{across(m.high):.1f}" y1="{y}" y2="{y}"/>'
+            f'<circle class="dot s{i}" r="3.4" cx="{across(m.value):.1f}" cy="{y}"/>'
+        )
+    return Markup(f'<svg class="whiskers" viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(parts)}</svg>')
+
+
+def picture(image: np.ndarray) -> str:
+    """An image, uint8 (H, W) or (H, W, 3), as the address of a JPEG inside the page."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def overlay(image_HW: np.ndarray, heatmap_HW: np.ndarray) -> np.ndarray:
+    """An image, uint8, with its heatmap in [0, 1] laid over it in one warm colour, uint8 (H, W, 3)."""
+    strength = 0.7 * np.clip(heatmap_HW, 0, 1)[..., None]
+    return np.uint8(image_HW[..., None] * (1 - strength) + _HEAT_RGB * strength)
+
+
+def _padded(low: float, high: float) -> tuple[float, float]:
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(high) + 0.5)
+
+
+def _svg(parts: Sequence[str], width: float, height: float, *, label: str) -> Markup:
+    return Markup(
+        f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
+    )

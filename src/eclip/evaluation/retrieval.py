@@ -1,0 +1,164 @@
+"""Retrieval: does an image find its report among all reports, and a report its image?
+
+A query's rank is that of the best candidate that counts as right. *Strict*: its own study's report (or image).
+*Any equal text*: any study's whose report says the same, word for word, because nothing tells those apart. Reports
+that many studies share score by being frequent alone; how far that goes is the *image-blind* floor, which ranks
+reports by how often their text occurs in training and never looks at the image.
+
+Ties are broken at random, in expectation: a hit within K counts with its probability, a rank is the expected one.
+
+Array names: Q queries, M candidates, N studies' images, D dimensions.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from eclip.errors import InputError
+from eclip.evaluation.embeddings import Embeddings
+from eclip.evaluation.statistics import Statistic, mean, median
+
+CUTOFFS = (1, 5, 10)
+ANY_EQUAL_TEXT, IMAGE_BLIND = "_any_equal_text", "_image_blind"
+_CELLS = 8_000_000  # similarities held at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Ranks:
+    """Where the best right candidate of each query stands, (Q,) each.
+
+    Attributes:
+        above: Candidates that score higher.
+        tied: Wrong candidates with the same score.
+        right: Right candidates with that score, at least one.
+        right_in_all: Right candidates at any score.
+        candidates: Number of candidates, the same for all queries.
+    """
+
+    above: np.ndarray
+    tied: np.ndarray
+    right: np.ndarray
+    right_in_all: np.ndarray
+    candidates: int
+
+    @property
+    def expected(self) -> np.ndarray:
+        """Expected rank of the first right one, from 1: of t wrong and k right in random order, 1 + t / (k + 1)."""
+        return self.above + 1 + self.tied / (self.right + 1)
+
+    def hit(self, cutoff: int) -> np.ndarray:
+        """Probability that a right one is among the first `cutoff`."""
+        return 1 - _all_wrong(self.tied, self.right, np.maximum(0, cutoff - self.above))
+
+    def chance(self, cutoff: int) -> np.ndarray:
+        """The same if all candidates stood in random order."""
+        drawn_Q = np.full(len(self.right_in_all), cutoff)
+        return 1 - _all_wrong(self.candidates - self.right_in_all, self.right_in_all, drawn_Q)
+
+
+def rank(similarity_QM: np.ndarray, right_QM: np.ndarray) -> Ranks:
+    """Rank the best right candidate of each query; every row needs one."""
+    best_Q1 = np.where(right_QM, similarity_QM, -np.inf).max(1, keepdims=True)
+    equal_QM = similarity_QM == best_Q1
+    return Ranks(
+        above=(similarity_QM > best_Q1).sum(1),
+        tied=(equal_QM & ~right_QM).sum(1),
+        right=(equal_QM & right_QM).sum(1),
+        right_in_all=right_QM.sum(1),
+        candidates=right_QM.shape[1],
+    )
+
+
+def per_sample(
+    embeddings: Embeddings, *, train_texts: Sequence[str] = (), cells: int = _CELLS
+) -> pd.DataFrame:
+    """Ranks and hits of each image and its report, both ways.
+
+    Queries are the images with a report; candidates are those images, and their reports, one a study. Computed a
+    block of queries at a time, so memory does not grow with their number squared.
+
+    Args:
+        embeddings: Images and reports.
+        train_texts: Reports seen in training, for the image-blind floor; none, no floor.
+        cells: Similarities held at a time.
+
+    Returns:
+        One row an image, NaN for those without report: `image_to_text_rank`, `image_to_text_recall@K`, the same for
+        `text_to_image`, each also with `_any_equal_text`; `image_to_text_recall@K_image_blind`, also for any equal
+        text; `…_chance@K`, what random order would get.
+
+    Raises:
+        InputError: Fewer than two studies have a report.
+    """
+    rows = np.flatnonzero([text != "" for text in embeddings.text])
+    texts = np.array(embeddings.text, dtype=object)[rows]
+    text_N = np.unique(texts, return_inverse=True)[1]
+    study_N = np.unique(np.array(embeddings.study_id, dtype=object)[rows], return_inverse=True)[1]
+    reports = np.unique(np.stack([study_N, text_N]), axis=1, return_index=True)[1]  # one a study
+    if len(reports) < 2:
+        raise InputError("retrieval: needs two or more studies with a report; build the store with texts")
+    image_ND, text_ND = embeddings.image_ND[rows], embeddings.text_ND[rows]
+    distinct = np.unique(text_N, return_index=True)[1]  # equal texts score the same, bit for bit
+    frequency = Counter(train_texts)
+    in_training_M = np.array([float(frequency[text]) for text in texts[reports]])
+    blocks = []
+    for block in _blocks(len(rows), len(rows), cells):
+        to_text = (image_ND[block] @ text_ND[distinct].T)[:, text_N[reports]]
+        to_image = text_ND[block] @ image_ND.T
+        own, same = study_N[block, None], text_N[block, None]
+        columns: dict[str, np.ndarray] = {}
+        for variant, is_report, is_image in (
+            ("", own == study_N[reports], own == study_N),
+            (ANY_EQUAL_TEXT, same == text_N[reports], same == text_N),
+        ):
+            columns |= _columns("image_to_text", variant, rank(to_text, is_report))
+            columns |= _columns("text_to_image", variant, rank(to_image, is_image))
+            if frequency:
+                blind = rank(np.broadcast_to(in_training_M, is_report.shape), is_report)
+                columns |= {
+                    f"image_to_text_recall@{cutoff}{variant}{IMAGE_BLIND}": blind.hit(cutoff)
+                    for cutoff in CUTOFFS
+                }
+        blocks.append(pd.DataFrame(columns))
+    table = pd.concat(blocks, ignore_index=True)
+    return table.set_axis(rows).reindex(range(len(embeddings)))
+
+
+def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
+    """The task's numbers, from its per-sample table.
+
+    For each direction and variant: `…_recall@K` (mean hit), `…_median_rank`, `…_mrr` (mean of one over the rank).
+    """
+    numbers: dict[str, Statistic] = {}
+    for column in per_sample.columns:
+        values = per_sample[column].to_numpy()
+        if "_recall@" in column:
+            chance = per_sample.get(column.replace("_recall@", "_chance@"))
+            numbers[column] = mean(values, chance=None if chance is None else float(chance.mean()))
+        elif "_rank" in column:
+            numbers[column.replace("_rank", "_median_rank")] = median(values, direction="lower")
+            numbers[column.replace("_rank", "_mrr")] = mean(1 / values)
+    return numbers
+
+
+def _columns(direction: str, variant: str, ranks: Ranks) -> dict[str, np.ndarray]:
+    columns = {f"{direction}_rank{variant}": ranks.expected}
+    columns |= {f"{direction}_recall@{cutoff}{variant}": ranks.hit(cutoff) for cutoff in CUTOFFS}
+    return columns | {f"{direction}_chance@{cutoff}{variant}": ranks.chance(cutoff) for cutoff in CUTOFFS}
+
+
+def _blocks(queries: int, candidates: int, cells: int) -> Iterator[slice]:
+    size = max(1, cells // candidates)
+    return (slice(start, min(start + size, queries)) for start in range(0, queries, size))
+
+
+def _all_wrong(wrong: np.ndarray, right: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """Probability that `drawn` of `wrong` + `right` candidates in random order are all wrong."""
+    none = np.ones(len(drawn))
+    for i in range(int(np.max(drawn, initial=0))):
+        left = (wrong - i) / np.maximum(wrong + right - i, 1)
+        none = np.where(i < drawn, none * np.clip(left, 0, 1), none)
+    return none

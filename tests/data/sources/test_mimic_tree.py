@@ -1,0 +1,81 @@
+"""Oracle: the tree that was written."""
+
+from pathlib import Path
+
+import pytest
+
+import small_trees as trees
+from eclip.annotations.reading import Reading, Rejection
+from eclip.data.sources.cells import split_of
+from eclip.data.sources.mimic_tree import MimicTree
+from eclip.errors import InputError
+
+
+@pytest.fixture
+def root(tmp_path):
+    return trees.write_mimic(tmp_path, range(4), labels={1: {"Edema": "1.0"}})
+
+
+def draft(tree, number, **options):
+    return tree.draft(
+        trees.dicom_id(number),
+        patient_id=trees.patient(number),
+        study_id=trees.study(number),
+        file=Path("table.csv"),
+        **options,
+    )
+
+
+def reading(split="test"):
+    return Reading(
+        image_id=trees.dicom_id(1),
+        study_id=trees.study(1),
+        patient_id=trees.patient(1),
+        split=split,
+        image_path="",
+        width=80,
+        height=60,
+        annotations=(),
+        text="the lungs\nare clear.",
+        labels={"Fracture": 0},
+    )
+
+
+def test_sizes_come_from_the_table_else_from_the_images(root):
+    assert MimicTree(root).image_size(trees.dicom_id(1)) == (80, 60)
+    (root / "mimic-cxr-2.0.0-metadata.csv.gz").unlink()
+    assert MimicTree(root).image_size(trees.dicom_id(1)) == (80, 60)
+    assert MimicTree(root).image_size("nobody") is None
+    assert MimicTree(root).view(trees.dicom_id(1)) == ""
+
+
+def test_a_draft_points_at_its_files(root):
+    made = draft(MimicTree(root), 1, view="AP")
+    assert made.image_file.is_file()
+    assert made.report_file.is_file()
+    assert (made.study.split, made.study.view, made.study.labels) == ("train", "AP", {"Edema": 1})
+    assert (made.file, made.row) == ("table.csv", trees.dicom_id(1))
+
+
+def test_the_tables_come_before_what_the_reading_says(root):
+    study = draft(MimicTree(root), 1, reading=reading()).study
+    assert (study.split, study.labels, study.text) == ("train", {"Edema": 1}, "the lungs are clear.")
+
+
+def test_the_reading_tells_what_the_tables_do_not(root):
+    for name in ("split", "chexpert"):
+        (root / f"mimic-cxr-2.0.0-{name}.csv.gz").unlink()
+    study = draft(MimicTree(root), 1, reading=reading()).study
+    assert (study.split, study.labels) == ("test", {"Fracture": 0})
+    assert draft(MimicTree(root), 1, reading=reading("")).study.split == split_of(trees.patient(1))
+    assert isinstance(draft(MimicTree(root), 1), Rejection)
+
+
+def test_a_missing_folder_or_table_is_told(root):
+    with pytest.raises(InputError, match="no such folder"):
+        MimicTree(root / "gone")
+    (root / "mimic-cxr-2.0.0-split.csv.gz").unlink()
+    with pytest.raises(
+        InputError, match=r"no mimic-cxr-2\.0\.0-split\.csv\.gz; expected a MIMIC-CXR-JPG folder"
+    ):
+        MimicTree(root).need("split")
