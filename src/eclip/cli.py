@@ -2,9 +2,9 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 from rich.console import Console
@@ -14,13 +14,25 @@ from tyro.conf import Positional
 from eclip.errors import InputError
 
 if TYPE_CHECKING:
-    from eclip.training.config import TrainConfig
+    pass
 
 Source = Literal["mimic-cxr", "egd-cxr", "reflacx", "csv"]
+Columns = Annotated[
+    tuple[str, ...],
+    tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="A,B",
+        instance_from_str=lambda words: tuple(name.strip() for name in words[0].split(",") if name.strip()),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda names: [",".join(names)],
+    ),
+]
 console = Console()
 
 
-def data_phantom(*, out: Path, studies: int = 2000, annotated: int = 200, seed: int = 0, workers: int | None = None) -> None:
+def data_phantom(
+    *, out: Path, studies: int = 2000, annotated: int = 200, seed: int = 0, workers: int | None = None
+) -> None:
     """Generate phantom chest radiographs, reports and readings in the real datasets' own formats.
 
     Example: eclip data phantom --out phantom --studies 500 --annotated 100
@@ -141,7 +153,7 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
     run_demo(out, seed=seed)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class BuildOptions:
     """Build a study store from a dataset. Rows that cannot be used are left out, counted and listed in manifest.json.
 
@@ -162,9 +174,9 @@ class BuildOptions:
         text: csv: column with texts.
         patient: csv: column with patient ids; without it every row is a patient.
         split: csv: column with train, validate or test; without it patients are split 80/10/10.
-        labels: csv: columns with 1, 0, -1 or blank, separated by commas.
+        labels: csv: columns with 1, 0, -1 or blank, as A,B.
         boxes: csv: column with boxes.
-        masks: csv: columns with mask files, separated by commas.
+        masks: csv: columns with mask files, as A,B.
         fixations: csv: column with fixation files.
     """
 
@@ -173,7 +185,7 @@ class BuildOptions:
     root: Path | None = None
     image_size: int = 256
     workers: int | None = None
-    gaze: Annotated[list[str], tyro.conf.UseAppendAction] = ()  # type: ignore[assignment]
+    gaze: Annotated[list[str], tyro.conf.UseAppendAction] = field(default_factory=list)
     reports: Path | None = None
     images: Path | None = None
     table: Path | None = None
@@ -181,9 +193,9 @@ class BuildOptions:
     text: str = ""
     patient: str = ""
     split: str = ""
-    labels: str = ""
+    labels: Columns = ()
     boxes: str = ""
-    masks: str = ""
+    masks: Columns = ()
     fixations: str = ""
 
 
@@ -224,18 +236,29 @@ def train(arguments: list[str]) -> None:
         out: Run folder.
         resume: Go on with the run in that folder.
     """
-    tyro.cli(command, args=arguments[len(names) :], prog=f"eclip train {name}", config=(tyro.conf.AvoidSubcommands,))
+    tyro.cli(
+        command,
+        args=arguments[len(names) :],
+        prog=f"eclip train {name}",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
 
 
 def data_build(arguments: list[str]) -> None:
-    """Build a study store from a dataset."""
+    """Build a study store from a dataset: mimic-cxr, egd-cxr, reflacx, or any table as csv."""
     from eclip.data.build import build
 
-    options = tyro.cli(BuildOptions, args=arguments, prog="eclip data build")
-    build(options)
+    options = vars(tyro.cli(BuildOptions, args=arguments, prog="eclip data build"))
+    recordings = [word.partition("=") for word in options.pop("gaze")]
+    if wrong := [word for word, equals, folder in recordings if not (equals and folder)]:
+        raise InputError(f"eclip data build: --gaze {wrong[0]}: expected egd-cxr=DIR or reflacx=DIR")
+    build(**options, gaze={name: Path(folder) for name, _, folder in recordings})
 
 
-TAKES_ARGUMENTS = (train, data_build)  # their options depend on the arguments; tyro reads the others' signatures
+TAKES_ARGUMENTS = (
+    train,
+    data_build,
+)  # their options depend on the arguments; tyro reads the others' signatures
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "data phantom": data_phantom,

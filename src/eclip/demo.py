@@ -48,11 +48,14 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
         if not (run / "model" / "config.json").exists():
             config = RECIPES[f"phantom-{method}"]()
             config.seed = seed
-            train(config, data=data, out=run, recipe=f"phantom-{method}", resume=(run / "config.yaml").exists())
+            train(
+                config, data=data, out=run, recipe=f"phantom-{method}", resume=(run / "config.yaml").exists()
+            )
     console.rule("4/4 Evaluation on studies never seen in training")
     store = Store.open(data)
     results = {
-        method: evaluate(load(out / method), store, out=out / method / "evaluation", seed=seed) for method in METHODS
+        method: evaluate(load(out / method), store, out=out / method / "evaluation", seed=seed)
+        for method in METHODS
     }
     comparison = compare([out / method / "evaluation" for method in METHODS])
     (out / "results.json").write_text(json.dumps(results | {"comparison": comparison}, indent=2) + "\n")
@@ -62,5 +65,8 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     console.print(f"The page: [bold]{(out / 'index.html').resolve()}[/]\n\nTry next:")
     image = next((trees / "mimic-cxr-jpg" / "files").rglob("*.jpg"))
     console.print(f"  eclip data inspect {data} --out {out / 'sheet.png'}", highlight=False)
-    console.print(f"  eclip embed --model {out / 'eclip'} --images {image} --out {out / 'embedding.parquet'}", highlight=False)
+    console.print(
+        f"  eclip embed --model {out / 'eclip'} --images {image} --out {out / 'embedding.parquet'}",
+        highlight=False,
+    )
     console.print(f"  eclip train phantom-eclip --data {data} --out runs/mine --steps 200", highlight=False)

@@ -1,10 +1,12 @@
 import re
+from itertools import pairwise
 
 import pytest
-from eclip.annotations import Annotation, Fixation, Sentence
-from eclip.annotations.sentences import LEAD, group_sentences, joined, sentence_fixations
 from hypothesis import given
 from hypothesis import strategies as st
+
+from eclip.annotations import Annotation, Fixation, Sentence
+from eclip.annotations.sentences import LEAD, group_sentences, joined, sentence_fixations
 
 
 def spoken(text, *, start=0.0, step=0.5):
@@ -41,7 +43,9 @@ def test_the_point_of_a_number_ends_no_sentence():
 
 
 def test_words_without_length_and_times_before_zero_are_fine():
-    assert group_sentences([("Large", -0.4, -0.4), ("heart.", -0.4, 0.2)]) == (Sentence("Large heart.", -0.4, 0.2),)
+    assert group_sentences([("Large", -0.4, -0.4), ("heart.", -0.4, 0.2)]) == (
+        Sentence("Large heart.", -0.4, 0.2),
+    )
 
 
 @pytest.mark.parametrize("words", [[], [(".", 0.0, 0.1)], [("", 0.0, 0.1), (",", 0.2, 0.3)]])
@@ -113,7 +117,7 @@ def test_its_window_begins_no_earlier_than_the_previous_sentence():
     lead=st.floats(0, 5),
 )
 def test_the_window_keeps_the_time_that_a_plain_loop_keeps(edges, starts, lead):
-    fixations = [Fixation(0.5, 0.5, a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    fixations = [Fixation(0.5, 0.5, a, b) for a, b in pairwise(edges)]
     sentences = [Sentence(f"{i}.", start, start + 1.0) for i, start in enumerate(starts)]
     reading = Annotation("gaze", fixations=tuple(fixations), sentences=tuple(sentences))
     for i, sentence in enumerate(sentences):

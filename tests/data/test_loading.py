@@ -130,7 +130,9 @@ def test_heatmap_follows_the_image_through_augmentation(tmp_path, annotation):
     """The bright spot that every image has moves; the annotation stays on it."""
     store = small_store(tmp_path / "store", annotation="gaze")
     turn = Augmentation(AugmentationConfig(degrees=30, translate=0.15, scale=(0.8, 1.3), contrast=0, noise=0))
-    loader = batches(store, augmentation=turn, expert_probability=lambda step: 1.0, expert_batch_size=8, size=64)
+    loader = batches(
+        store, augmentation=turn, expert_probability=lambda step: 1.0, expert_batch_size=8, size=64
+    )
     for step in range(4):
         expert = loader[step].expert
         for image, heatmap in zip(expert.image_E1HW[:, 0], expert.heatmap_E1HW[:, 0], strict=True):

@@ -88,7 +88,7 @@ def test_pretrained_towers_come_from_a_folder(tmp_path):
 def test_unknown_model_is_one_line(image):
     config = small_config()
     config.image = image
-    with pytest.raises(InputError, match="--model.image") as caught:
+    with pytest.raises(InputError, match=r"--model\.image") as caught:
         DualEncoder(config)
     assert "\n" not in str(caught.value)
 

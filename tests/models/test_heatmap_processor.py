@@ -28,7 +28,9 @@ def test_gradient_reaches_every_parameter():
 
 def test_published_size_has_the_published_number_of_parameters():
     processor = AttentionProcessor(HeatmapProcessorConfig(), channels=3)
-    assert sum(parameter.numel() for parameter in processor.parameters()) == 722_435  # eclip_spec.md, section 2.1
+    assert (
+        sum(parameter.numel() for parameter in processor.parameters()) == 722_435
+    )  # eclip_spec.md, section 2.1
 
 
 def test_equals_attention_written_out():

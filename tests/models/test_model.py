@@ -46,7 +46,9 @@ def test_saved_and_loaded_is_the_same_model(tmp_path, images, image, processor):
 def test_a_run_folder_serves_as_a_model(tmp_path, images):
     model = small_model()
     model.save(tmp_path / "run" / "model")
-    np.testing.assert_array_equal(eclip.load(tmp_path / "run").embed_images(images), model.embed_images(images))
+    np.testing.assert_array_equal(
+        eclip.load(tmp_path / "run").embed_images(images), model.embed_images(images)
+    )
 
 
 def test_nothing_in_the_folder_is_a_pickle(tmp_path):
@@ -109,7 +111,8 @@ def test_fingerprint_changes_with_a_weight():
 
 
 @pytest.mark.parametrize(
-    "missing", ["model.safetensors", "heatmap_processor.safetensors", "tokenizer/tokenizer.json", "config.json"]
+    "missing",
+    ["model.safetensors", "heatmap_processor.safetensors", "tokenizer/tokenizer.json", "config.json"],
 )
 def test_a_missing_file_is_named(tmp_path, missing):
     small_model(processor=True).save(tmp_path)

@@ -20,7 +20,9 @@ def test_any_text_comes_back(text):
 
 def test_same_texts_same_tokenizer_in_every_process():
     """WordPiece's trainer fails this: it numbers its alphabet by hash order."""
-    command = f"from eclip.models.tokenizer import *; print(sorted(train_tokenizer({TEXTS!r}).get_vocab().items()))"
+    command = (
+        f"from eclip.models.tokenizer import *; print(sorted(train_tokenizer({TEXTS!r}).get_vocab().items()))"
+    )
     run = [subprocess.run([sys.executable, "-c", command], capture_output=True, check=True) for _ in range(2)]
     assert run[0].stdout == run[1].stdout
     assert len(run[0].stdout) > 1000

@@ -37,4 +37,6 @@ def test_number_of_expert_batches_is_that_of_the_probabilities():
     coins = np.array([generator(0, step, "coin").random() for step in range(steps)])
     drawn, sigma = (coins < probabilities).sum(), np.sqrt((probabilities * (1 - probabilities)).sum())
     assert abs(drawn - probabilities.sum()) < 3 * sigma
-    assert probabilities.sum() == pytest.approx(2225, abs=2)  # eclip_spec.md, section 1: with a cool-down to 0.1
+    assert probabilities.sum() == pytest.approx(
+        2225, abs=2
+    )  # eclip_spec.md, section 1: with a cool-down to 0.1

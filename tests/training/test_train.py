@@ -131,13 +131,19 @@ def test_losses_and_metrics_are_logged_by_name(whole_run):
     assert float(first["train/loss"]) == pytest.approx(
         0.9 * float(first["train/contrastive"]) + 0.1 * float(first["train/priming"]), rel=1e-5
     )
-    assert {"train/accuracy", "train/expert_probability", "train/temperature", "validation/loss"} <= set(first)
+    assert {"train/accuracy", "train/expert_probability", "train/temperature", "validation/loss"} <= set(
+        first
+    )
     assert len([row for row in rows.values() if row["validation/loss"]]) == 3
     assert list((whole_run / "logs").glob("events.out.tfevents.*"))
 
 
 def test_the_model_is_the_best_by_validation_loss(whole_run):
-    losses = {step: float(row["validation/loss"]) for step, row in metrics(whole_run).items() if row["validation/loss"]}
+    losses = {
+        step: float(row["validation/loss"])
+        for step, row in metrics(whole_run).items()
+        if row["validation/loss"]
+    }
     best = min(losses, key=losses.get)
     assert eclip.load(whole_run).card["step"] == int(best) + 1
 

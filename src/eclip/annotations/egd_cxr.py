@@ -48,11 +48,15 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
     master = read_table(
         sheet, columns=("dicom_id", "path", "study_id", "patient_id"), aliases=_OLDER_NAMES, reject=reject
     )
-    master = master.drop_duplicates("dicom_id").set_index("dicom_id", drop=False)
+    master = master.set_index("dicom_id", drop=False)
+    for image_id in master.index[master.index.duplicated()]:
+        reject(Rejection(str(sheet), image_id, "listed twice; the first row is used"))
+    master = master[~master.index.duplicated()]
     sizes = {image_id: size for image_id in master.index if (size := image_size(image_id)) is not None}
     fixations = _fixations(root / "fixations.csv", master, sizes, reject)
     boxes = _boxes(root / "bounding_boxes.csv", sizes, reject)
-    for image_id, row in master.to_dict("index").items():
+    for row in master.to_dict("records"):
+        image_id = row["dicom_id"]
         try:
             if image_id not in sizes:
                 raise InputError("gaze for an unknown image: it is not among the images")

@@ -1,116 +1,114 @@
-"""The gaze of a batch as tensors: moved with the images, then rendered at the size needed."""
+"""Many scan paths at once: carried through the augmentation of their images, and drawn as heatmaps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from eclip.annotations.annotation import Fixation
-from eclip.annotations.heatmap import DEFAULT_SIGMA, NEGLIGIBLE
+from eclip.annotations.heatmap import NEGLIGIBLE, drawable
 
-_FIELDS = 9  # x, y, seconds, σx, σy, left, top, right, bottom
+_NOTHING = (0.5, 0.5, 0, 1, 1, 0, 0, 1, 1)  # fills shorter scan paths: no seconds, no weight
 _CHUNK = 16  # images whose profiles and maps stay in the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class GazeBatch:
-    """Fixations of B images, padded to the longest scan path N; padding has no duration.
+    """The fixations of B images, padded to the longest scan path N with fixations that last 0 seconds.
+
+    Coordinates and sigmas are fractions of image width and height.
 
     Attributes:
-        x: (B, N) fractions of the width; y: (B, N) fractions of the height.
-        seconds: (B, N) durations.
-        sigma_x: (B, N) fractions of the width; sigma_y: (B, N) fractions of the height.
-        visible: (B, N, 4) left, top, right, bottom of what was on the screen.
+        x: (B, N).
+        y: (B, N).
+        weight: Seconds, (B, N).
+        sigma_x: (B, N).
+        sigma_y: (B, N).
+        visible: x0, y0, x1, y1 of what was on the screen, (B, N, 4).
     """
 
     x: Tensor
     y: Tensor
-    seconds: Tensor
+    weight: Tensor
     sigma_x: Tensor
     sigma_y: Tensor
     visible: Tensor
 
     @classmethod
     def pack(
-        cls, paths: Sequence[Sequence[Fixation]], *, aspect: Sequence[float] | float = 1.0
+        cls, fixations: Sequence[Sequence[Fixation]], *, aspect: Sequence[float] | float = 1.0
     ) -> "GazeBatch":
-        """One tensor row an image.
+        """Pack scan paths, without the fixations that cannot be drawn.
 
         Args:
-            paths: Fixations of each image, possibly none.
-            aspect: Width / height of each image, for fixations whose σ is not known.
+            fixations: One scan path for each image.
+            aspect: Width of the images divided by their height, for fixations that have no sigma of their own.
         """
-        ratios = [aspect] * len(paths) if isinstance(aspect, int | float) else list(aspect)
-        longest = max((len(path) for path in paths), default=0)
-        padding = (0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0)
-        rows = [
-            [
-                (
-                    f.x, f.y, f.duration,
-                    f.sigma_x or DEFAULT_SIGMA, f.sigma_y or DEFAULT_SIGMA * ratio,
-                    *f.visible,
-                )
-                for f in path
-            ]
-            + [padding] * (longest - len(path))
-            for path, ratio in zip(paths, ratios, strict=True)
-        ]  # fmt: skip
-        table_BNF = torch.tensor(rows, dtype=torch.float32).reshape(len(paths), longest, _FIELDS)
-        broken_BN = ~torch.isfinite(table_BNF).all(-1)
-        table_BNF[broken_BN] = torch.tensor(padding)
-        return cls(*table_BNF[..., :5].unbind(-1), table_BNF[..., 5:])
+        aspects = np.broadcast_to(aspect, len(fixations))
+        paths = [drawable(path, float(ratio)) for path, ratio in zip(fixations, aspects, strict=True)]
+        numbers_BN9 = np.full((len(paths), max([1, *map(len, paths)]), 9), _NOTHING, np.float32)
+        for row, path_N9 in zip(numbers_BN9, paths, strict=True):
+            row[: len(path_N9)] = path_N9
+        x, y, weight, sigma_x, sigma_y = torch.from_numpy(numbers_BN9[..., :5]).unbind(-1)
+        return cls(x, y, weight, sigma_x, sigma_y, torch.from_numpy(numbers_BN9[..., 5:]))
 
     def transform(self, matrix_B33: Tensor) -> "GazeBatch":
-        """The gaze on images that were moved by affine maps of fractions, (B, 3, 3).
+        """Move the fixations along with their images.
 
-        A Gaussian keeps its variance along each axis of the new image; a visible box becomes the box around it.
+        Args:
+            matrix_B33: Affine maps from fractions of the old images to fractions of the new: `M @ (x, y, 1)`.
+
+        Returns:
+            Fixations whose sigmas are the extents of the mapped Gaussians (square roots of the diagonal of
+            `J Σ Jᵀ`), visible in the upright box around the corners of what was visible.
         """
-        matrix = matrix_B33.to(self.x)
-        (a, b, c), (d, e, f) = matrix[:, 0, :, None].unbind(1), matrix[:, 1, :, None].unbind(1)
-        corners_x = self.visible[..., [0, 2, 0, 2]]
-        corners_y = self.visible[..., [1, 1, 3, 3]]
-        moved_x = a[..., None] * corners_x + b[..., None] * corners_y + c[..., None]
-        moved_y = d[..., None] * corners_x + e[..., None] * corners_y + f[..., None]
-        box = (moved_x.amin(-1), moved_y.amin(-1), moved_x.amax(-1), moved_y.amax(-1))
-        return GazeBatch(
-            x=a * self.x + b * self.y + c,
-            y=d * self.x + e * self.y + f,
-            seconds=self.seconds,
-            sigma_x=torch.hypot(a * self.sigma_x, b * self.sigma_y),
-            sigma_y=torch.hypot(d * self.sigma_x, e * self.sigma_y),
-            visible=torch.stack(box, dim=-1),
+        (xx, xy, dx), (yx, yy, dy) = matrix_B33[:, :2].permute(1, 2, 0)[..., None]  # (B, 1) each
+        x0, y0, x1, y1 = self.visible.unbind(-1)
+        corner_x, corner_y = torch.stack([x0, x1, x0, x1]), torch.stack([y0, y0, y1, y1])
+        new_x = xx * corner_x + xy * corner_y + dx
+        new_y = yx * corner_x + yy * corner_y + dy
+        return replace(
+            self,
+            x=xx * self.x + xy * self.y + dx,
+            y=yx * self.x + yy * self.y + dy,
+            sigma_x=torch.hypot(xx * self.sigma_x, xy * self.sigma_y),
+            sigma_y=torch.hypot(yx * self.sigma_x, yy * self.sigma_y),
+            visible=torch.stack([new_x.amin(0), new_y.amin(0), new_x.amax(0), new_y.amax(0)], dim=-1),
         )
 
     def render(self, height: int, width: int) -> tuple[Tensor, Tensor]:
-        """The maps of `eclip.annotations.render`, all at once.
+        """Draw all heatmaps; the same numbers as `eclip.annotations.render`.
 
-        Each Gaussian is a product of a row and a column, and a sum of such products is a product of matrices: N·(H + W)
-        exponentials and one matrix product an image instead of N·H·W exponentials.
+        A Gaussian along x times one along y: the sum over fixations is one matrix product for each image.
 
         Returns:
-            (B, H, W) float32 with maximum 1, zero where there is no annotation; and (B,) bool, whether there is one.
+            Heatmaps (B, H, W) in [0, 1], and which of them show anything, (B,) bool; the others are zero.
         """
-        left, top, right, bottom = self.visible.unbind(-1)
-        weight_BN = self.seconds / (self.sigma_x * self.sigma_y)
+        x0, y0, x1, y1 = self.visible.unbind(-1)
+        peak_BN = self.weight / (self.sigma_x * self.sigma_y)
         map_BHW = self.x.new_empty((len(self.x), height, width))
-        for rows in torch.arange(len(self.x)).split(_CHUNK):
-            part = slice(int(rows[0]), int(rows[-1]) + 1)
-            across_BNW = _profile(self.x[part], self.sigma_x[part], left[part], right[part], width)
-            down_BNH = _profile(self.y[part], self.sigma_y[part], top[part], bottom[part], height)
-            down_BNH *= weight_BN[part, :, None]
-            map_bHW = torch.bmm(down_BNH.transpose(1, 2), across_BNW, out=map_BHW[part])
-            highest_b = map_bHW.flatten(1).amax(1)
-            map_bHW *= torch.where(torch.isfinite(highest_b) & (highest_b > 0), 1 / highest_b, 0.0)[:, None, None]
-        return map_BHW, map_BHW.flatten(1).amax(1) > 0
+        highest_B = self.x.new_empty(len(self.x))
+        for first in range(0, len(self.x), _CHUNK):
+            part = slice(first, first + _CHUNK)
+            x_BNW = _profile(self.x[part], self.sigma_x[part], x0[part], x1[part], width)
+            y_BNH = _profile(self.y[part], self.sigma_y[part], y0[part], y1[part], height)
+            y_BNH *= peak_BN[part, :, None]
+            torch.bmm(y_BNH.mT, x_BNW, out=map_BHW[part])
+            torch.amax(map_BHW[part].flatten(1), 1, out=highest_B[part])
+            map_BHW[part] *= (1 / highest_B[part])[:, None, None]
+        usable_B = (highest_B > 0) & highest_B.isfinite()
+        map_BHW[~usable_B] = 0
+        return map_BHW, usable_B
 
 
 def _profile(centre_BN: Tensor, sigma_BN: Tensor, low_BN: Tensor, high_BN: Tensor, size: int) -> Tensor:
-    """One side of separable Gaussians, (B, N, size), zero at pixel centres outside [low, high]."""
-    at = (torch.arange(size, dtype=torch.float32, device=centre_BN.device) + 0.5) / size
+    """The Gaussians (B, N, size) along one side of the images, zero beside what was visible of them."""
+    pixel = (torch.arange(size, device=centre_BN.device) + 0.5) / size
     steepness = (0.5**0.5 / sigma_BN)[..., None]
-    values = (at - centre_BN[..., None]).mul_(steepness).square_().neg_().exp_()
-    values = torch.threshold_(values, NEGLIGIBLE, 0.0)
-    if bool((low_BN > at[0]).any() | (high_BN < at[-1]).any()):
-        values *= (at >= low_BN[..., None]) & (at <= high_BN[..., None])
-    return values
+    gaussian = (pixel - centre_BN[..., None]).mul_(steepness).square_().neg_().exp_()
+    torch.threshold_(gaussian, NEGLIGIBLE, 0.0)
+    if bool(((low_BN > pixel[0]) | (high_BN < pixel[-1])).any()):
+        gaussian *= (low_BN[..., None] <= pixel) & (pixel <= high_BN[..., None])
+    return gaussian

@@ -11,6 +11,8 @@ from eclip.errors import InputError
 
 Inside = NDArray[np.bool_]
 
+_ONE_CHANNEL = {"1", "L", "I", "I;16", "I;16B", "F"}
+
 
 def inside(annotation: Annotation, height: int, width: int) -> Inside:
     """Pixels (H, W) inside an annotation's region.
@@ -21,8 +23,10 @@ def inside(annotation: Annotation, height: int, width: int) -> Inside:
     region = annotation.region or Region()
     if region.mask:
         return _inside_mask(region.mask, height, width)
-    if len(region.points) < 2:
-        raise InputError(f"{annotation.kind} {annotation.label!r}: expected two corners, more points or a mask")
+    if len(region.points) < 2 or not np.isfinite(region.points).all():
+        raise InputError(
+            f"{annotation.kind} {annotation.label!r}: expected two finite corners, or more, or a mask"
+        )
     x_W, y_H1 = (np.arange(width) + 0.5) / width, ((np.arange(height) + 0.5) / height)[:, None]
     if len(region.points) > 2:
         return _inside_polygon(np.asarray(region.points), height, width)
@@ -50,7 +54,7 @@ def _inside_mask(png: bytes, height: int, width: int) -> Inside:
     """Non-zero pixels of a picture; of a finer one, pixels that are covered by half."""
     try:
         with Image.open(io.BytesIO(png)) as picture:
-            values = np.asarray(picture if picture.mode in {"1", "L", "I", "F"} else picture.convert("RGB"))
+            values = np.asarray(picture if picture.mode in _ONE_CHANNEL else picture.convert("RGB"))
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(f"a mask of {len(png)} bytes is no image that can be read ({error})") from error
     drawn = values if values.ndim == 2 else values.max(axis=2)

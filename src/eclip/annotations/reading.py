@@ -59,4 +59,4 @@ class Reading:
 
 def path_in_mimic(path: str) -> str:
     """The JPEG of MIMIC-CXR-JPG that belongs to a path of MIMIC-CXR: "files/…/x.jpg" for "…/files/…/x.dcm"."""
-    return "files" + path.rpartition("files")[2].removesuffix(".dcm").removesuffix(".jpg") + ".jpg"
+    return "files/" + path.rpartition("files/")[2].removesuffix(".dcm").removesuffix(".jpg") + ".jpg"

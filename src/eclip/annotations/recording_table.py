@@ -45,7 +45,9 @@ def read_table(
             names = [(aliases or {}).get(name.strip(), name.strip()) for name in header]
             for column in columns:
                 if column not in names:
-                    raise InputError(f"{path}: no column {column!r}; there are: {', '.join(names)[:200] or 'none'}")
+                    raise InputError(
+                        f"{path}: no column {column!r}; there are: {', '.join(names)[:200] or 'none'}"
+                    )
             wanted = set(names if optional is None else (*columns, *optional))
             kept = [i for i, name in enumerate(names) if name in wanted and name not in names[:i]]
             lines, cells = [], []
@@ -60,23 +62,19 @@ def read_table(
     return pd.DataFrame(cells, index=lines, columns=[names[i] for i in kept], dtype=object)
 
 
-def read_numbers(
-    frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject
-) -> pd.DataFrame:
+def read_numbers(frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject) -> pd.DataFrame:
     """Turn columns of text into float64; rows with a cell that is no finite number are rejected and left out."""
     numbers = frame[list(columns)].apply(pd.to_numeric, errors="coerce").astype(np.float64)
     broken = ~np.isfinite(numbers.to_numpy())
     usable = ~broken.any(axis=1)
-    for row in np.flatnonzero(~usable):
+    for row in np.flatnonzero(~usable).tolist():
         name = columns[int(broken[row].argmax())]
         reason = f"{name} is {frame[name].iloc[row][:40]!r}, expected a number"
         reject(Rejection(str(path), f"line {frame.index[row]}", reason))
     return frame.assign(**{name: numbers[name] for name in columns})[usable]
 
 
-def read_extents(
-    frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject
-) -> pd.DataFrame:
+def read_extents(frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject) -> pd.DataFrame:
     """Turn the columns of a box's left, top, right and bottom into float64; boxes without area are rejected."""
     frame = read_numbers(frame, columns, path=path, reject=reject)
     left, top, right, bottom = (frame[name] for name in columns)

@@ -60,9 +60,7 @@ class _Recording:
     certainty: dict[str, float]
 
 
-def read_reflacx(
-    root: Path, *, reject: Reject, image_size: ImageSize | None = None
-) -> Iterator[Reading]:
+def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = None) -> Iterator[Reading]:
     """Read all images of the three phases that have a recording; several readers of one are one `Reading`.
 
     Fixations bring their own sigma (one degree of visual angle at the zoom of the moment) and the part of the
@@ -180,7 +178,11 @@ def _read(main: Path, recording: _Recording, reject: Reject) -> tuple[str, tuple
 def _fixations(path: Path, size: tuple[int, int], reject: Reject) -> tuple[Fixation, ...]:
     columns = (*_GAZE, *_PIXELS_PER_DEGREE, *_SHOWN)
     frame = read_table(path, columns=columns, optional=(), aliases=_OLDER_NAMES, reject=reject)
-    numbers = read_numbers(frame, columns, path=path, reject=reject)[list(columns)].to_numpy(np.float64)
+    frame = read_numbers(frame, columns, path=path, reject=reject)
+    positive = (frame[list(_PIXELS_PER_DEGREE)] > 0).all(axis=1)
+    for line in frame.index[~positive]:
+        reject(Rejection(str(path), f"line {line}", "angular resolution is not above 0"))
+    numbers = frame.loc[positive, list(columns)].to_numpy(np.float64)
     start, end, x, y, sigma_x, sigma_y, *shown = numbers[numbers[:, 1] > numbers[:, 0]].T
     width, height = size
     visible = np.clip(np.stack(shown, axis=1) / (width, height, width, height), 0, 1)
@@ -244,4 +246,4 @@ def _optional_table(path: Path, *, columns: Sequence[str], reject: Reject) -> pd
             return read_table(path, columns=columns, reject=reject)
         except InputError as error:
             reject(Rejection(str(path), "", str(error)))
-    return pd.DataFrame(columns=columns, dtype=object)
+    return pd.DataFrame(columns=list(columns), dtype=object)

@@ -9,7 +9,7 @@ from eclip.annotations.annotation import Annotation, Fixation, Sentence
 LEAD = 1.5  # seconds by which the eye is ahead of the tongue (Bigolin Lanfredi et al. 2022)
 
 _PERIOD = re.compile(r"\.(?!\d)")  # not that of "2.5 cm"
-_SPACE_AT_PUNCTUATION = re.compile(r"\s+(?=[.,;:/])|(?<=/)\s+")
+_SPACE_AT_PUNCTUATION = re.compile(r"\s+(?=[.,;:/](\s|$))|(?<=\s/)\s+")
 
 Word = tuple[str, float, float]
 

@@ -92,7 +92,11 @@ class TrainingBatches(Dataset[Batch]):
         self.plain = store.rows(split="train", annotated=False if plain_rows == "unannotated" else None)
         self.annotated = store.rows(split="train", annotated=True)
         if len(self.plain) < batch_size:
-            hint = "" if plain_rows == "all" else ", or add --loading.plain-rows all to use annotated ones as well"
+            hint = (
+                ""
+                if plain_rows == "all"
+                else ", or add --loading.plain-rows all to use annotated ones as well"
+            )
             raise InputError(
                 f"{store.path}: {len(self.plain)} {'' if plain_rows == 'all' else 'unannotated '}training studies "
                 f"are too few for batches of {batch_size}; lower --batch-size{hint}"
@@ -114,22 +118,20 @@ class TrainingBatches(Dataset[Batch]):
             self.plain, self.seed, start=step * self.batch_size, count=self.batch_size, purpose="order"
         )
         studies = [self.store[int(row)] for row in self._own(rows)]
-        image_B1HW, _ = self._images(studies, step=step, purpose="plain")
-        texts = [study.text for study in studies]
-        expert = None
+        texts, expert = [study.text for study in studies], None
         if self.has_expert(step):
             experts = [self.store[int(row)] for row in self._own(self._expert_rows(step, avoid=rows))]
-            image_E1HW, heatmap = self._images(experts, step=step, purpose="expert", annotated=True)
-            heatmap_E1HW, usable_E = heatmap
-            expert = ExpertBatch(image_E1HW[usable_E], heatmap_E1HW[usable_E])
-            texts += [study.text for study, usable in zip(experts, usable_E.tolist(), strict=True) if usable]
-        return Batch(step, image_B1HW, self.tokenize(texts), expert)
+            expert, usable = self._expert(experts, step)
+            texts += [study.text for study, is_usable in zip(experts, usable, strict=True) if is_usable]
+        return Batch(step, self._plain(studies, step), self.tokenize(texts), expert)
 
     def _expert_rows(self, step: int, *, avoid: np.ndarray) -> np.ndarray:
         """Annotated rows for a step, none of which is in its plain batch: a study is never its own negative."""
         count = min(self.expert_batch_size, len(self.annotated))
         start = step * self.expert_batch_size
-        order = shuffled(self.annotated, self.seed, start=start, count=2 * len(self.annotated), purpose="expert")
+        order = shuffled(
+            self.annotated, self.seed, start=start, count=2 * len(self.annotated), purpose="expert"
+        )
         _, first = np.unique(order, return_index=True)
         order = order[np.sort(first)]
         return order[~np.isin(order, avoid)][:count]
@@ -138,25 +140,38 @@ class TrainingBatches(Dataset[Batch]):
         """This rank's share of the global batch."""
         return np.array_split(rows, self.world_size)[self.rank]
 
-    def _images(self, studies: Sequence[Study], *, step: int, purpose: str, annotated: bool = False):
-        """Images (B, 1, H, W) in [0, 1] and, for annotated studies, their heatmaps and which of them are usable."""
-        pixels = [decode(study.image) for study in studies]
-        image_B1HW = torch.from_numpy(np.stack([fit(image, self.size) for image in pixels])[:, None]).float() / 255
-        regions_B1HW = self._regions(studies) if annotated else None
-        matrix_B33 = torch.eye(3).expand(len(studies), 3, 3)
+    def _plain(self, studies: Sequence[Study], step: int) -> Tensor:
+        """Augmented images (B, 1, H, W) in [0, 1]."""
+        image_B1HW = self._pixels(studies)
         if self.augmentation is not None:
-            seed = torch_seed(self.seed, step, f"{purpose} {self.rank}")
-            image_B1HW, regions_B1HW, matrix_B33 = self.augmentation(image_B1HW, regions_B1HW, seed=seed)
-        if not annotated:
-            return image_B1HW, None
-        crop_B33 = torch.from_numpy(np.stack([fit_matrix(study.height, study.width) for study in studies])).float()
+            image_B1HW, _, _ = self.augmentation(image_B1HW, seed=self._augmentation_seed(step, "plain"))
+        return image_B1HW
+
+    def _expert(self, studies: Sequence[Study], step: int) -> tuple[ExpertBatch, list[bool]]:
+        """Augmented images and heatmaps of the studies whose annotation shows anything, and which those are."""
+        image_E1HW, region_E1HW = self._pixels(studies), self._regions(studies)
+        matrix_E33 = torch.eye(3).expand(len(studies), 3, 3)
+        if self.augmentation is not None:
+            seed = self._augmentation_seed(step, "expert")
+            image_E1HW, moved, matrix_E33 = self.augmentation(image_E1HW, region_E1HW, seed=seed)
+            region_E1HW = moved if moved is not None else region_E1HW
+        crops = [fit_matrix(study.height, study.width) for study in studies]
+        crop_E33 = torch.from_numpy(np.array(crops).reshape(-1, 3, 3)).float()
         gaze = GazeBatch.pack(
             [[fixation for a in study.annotations for fixation in a.fixations] for study in studies],
             aspect=[study.width / study.height for study in studies],
         )
-        gaze_BHW, has_gaze_B = gaze.transform(matrix_B33 @ crop_B33).render(self.size, self.size)
-        heatmap_B1HW = torch.where(has_gaze_B[:, None, None, None], gaze_BHW[:, None], regions_B1HW)
-        return image_B1HW, (heatmap_B1HW, heatmap_B1HW.amax((1, 2, 3)) > 0)
+        gaze_EHW, has_gaze_E = gaze.transform(matrix_E33 @ crop_E33).render(self.size, self.size)
+        heatmap_E1HW = torch.where(has_gaze_E[:, None, None, None], gaze_EHW[:, None], region_E1HW)
+        usable_E = heatmap_E1HW.flatten(1).amax(1) > 0
+        return ExpertBatch(image_E1HW[usable_E], heatmap_E1HW[usable_E]), usable_E.tolist()
+
+    def _augmentation_seed(self, step: int, purpose: str) -> int:
+        return torch_seed(self.seed, step, f"augmentation of {purpose} {self.rank}")
+
+    def _pixels(self, studies: Sequence[Study]) -> Tensor:
+        """Images (B, 1, H, W) in [0, 1], in the crop that the encoder sees."""
+        return _as_images([decode(study.image) for study in studies], self.size)
 
     def _regions(self, studies: Sequence[Study]) -> Tensor:
         """Region maps (B, 1, H, W) in the crop that the encoder sees; zero where a study has fixations instead."""
@@ -165,7 +180,7 @@ class TrainingBatches(Dataset[Batch]):
             if not any(annotation.fixations for annotation in study.annotations):
                 region = render_regions(study.annotations, study.height, study.width)
                 if region is not None:
-                    maps[i, 0] = fit(np.uint8(region * 255), self.size) / np.float32(255)
+                    maps[i, 0] = fit((region * 255).astype(np.uint8), self.size) / np.float32(255)
         return torch.from_numpy(maps)
 
 
@@ -186,9 +201,8 @@ class ValidationBatches(Dataset[Batch]):
         if index >= len(self):
             raise IndexError(index)
         studies = [self.store[int(row)] for row in self.batches[index]]
-        pixels = np.stack([fit(decode(study.image), self.size) for study in studies])[:, None]
-        tokens = self.tokenize([study.text for study in studies])
-        return Batch(index, torch.from_numpy(pixels).float() / 255, tokens)
+        images = _as_images([decode(study.image) for study in studies], self.size)
+        return Batch(index, images, self.tokenize([study.text for study in studies]))
 
 
 class Steps(Sampler[int]):
@@ -202,3 +216,9 @@ class Steps(Sampler[int]):
 
     def __len__(self) -> int:
         return self.total  # of the whole run: Lightning counts the steps of earlier sessions too
+
+
+def _as_images(pixels: Sequence[np.ndarray], size: int) -> Tensor:
+    """Uint8 images (H, W) to (B, 1, size, size) in [0, 1]."""
+    fitted = np.array([fit(image_HW, size) for image_HW in pixels], dtype=np.uint8).reshape(-1, 1, size, size)
+    return torch.from_numpy(fitted).float() / 255

@@ -17,6 +17,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -279,9 +280,7 @@ def _map_rows(path: Path, manifest: Mapping[str, Any], fingerprint: str) -> list
 
 
 def _write_arrow(out: Path, shards: Iterable[Path]) -> None:
-    fresh = out.with_suffix(
-        f".{os.getpid()}"
-    )  # other processes may open the same store: the last rename wins
+    fresh = out.with_suffix(f".{token_hex(4)}")  # several ranks may open a store: the last rename wins
     try:
         with pa.OSFile(str(fresh), "wb") as sink, pa.ipc.new_file(sink, SCHEMA) as writer:
             for shard in shards:

@@ -78,7 +78,7 @@ def check_same_studies(first: Evaluation, second: Evaluation) -> None:
     """A paired test needs the same images in the same order, from the same store.
 
     Raises:
-        InputError: They differ.
+        InputError: They differ, or were classified with other prompts.
     """
     one, other = (e.per_sample["image_id"] for e in (first, second))
     same_data = first.meta.get("data_fingerprint") == second.meta.get("data_fingerprint")
@@ -87,10 +87,11 @@ def check_same_studies(first: Evaluation, second: Evaluation) -> None:
             f"{second.folder}: {len(other)} images, not the same data as the {len(one)} of {first.folder}; "
             "evaluate both on the same store and split"
         )
-    if first.meta.get("prompts") != second.meta.get("prompts"):
+    both_classify = "zero-shot" in first.metrics and "zero-shot" in second.metrics
+    if both_classify and first.meta.get("prompts_fingerprint") != second.meta.get("prompts_fingerprint"):
         raise InputError(
-            f"{second.folder}: prompt set {second.meta.get('prompts')!r}, {first.folder} has "
-            f"{first.meta.get('prompts')!r}; evaluate both with the same --prompts"
+            f"{second.folder}: prompt set {second.meta.get('prompts')!r} is not the {first.meta.get('prompts')!r} "
+            f"of {first.folder}; evaluate both with the same --prompts"
         )
 
 
@@ -100,7 +101,9 @@ def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
     return [n if names.count(n) == 1 else str(e.folder) for n, e in zip(names, evaluations, strict=True)]
 
 
-def _entry(task: str, metric: str, first: Evaluation, second: Evaluation, found: Difference) -> dict[str, Any]:
+def _entry(
+    task: str, metric: str, first: Evaluation, second: Evaluation, found: Difference
+) -> dict[str, Any]:
     values = {"first": first.metrics[task][metric].value, "second": second.metrics[task][metric].value}
     return values | rounded(asdict(found))
 

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -76,7 +75,9 @@ class Embeddings:
         except FileNotFoundError as error:
             raise InputError(f"{path}: missing; run `eclip evaluate` again") from error
         except (pa.ArrowException, KeyError, ValueError) as error:
-            raise InputError(f"{path}: not embeddings of an evaluation; run `eclip evaluate` again") from error
+            raise InputError(
+                f"{path}: not embeddings of an evaluation; run `eclip evaluate` again"
+            ) from error
 
 
 _TEXT_COLUMNS = ("image_id", "study_id", "patient_id", "text")
@@ -129,7 +130,9 @@ def write_embeddings(
         columns |= _vector_columns(image_embedding=all_of_it.image_ND, text_embedding=all_of_it.text_ND)
     else:
         inputs = [str(image) for image in images] or list(texts)
-        embed = model.embed_images(images, progress=True) if images else model.embed_texts(inputs, progress=True)
+        embed = (
+            model.embed_images(images, progress=True) if images else model.embed_texts(inputs, progress=True)
+        )
         columns = {"input": pa.array(inputs, pa.string())} | _vector_columns(embedding=embed)
     table = pa.table(columns)
     try:
@@ -159,24 +162,28 @@ class _StoredImages(Sequence[bytes]):
         return self.store[int(self.rows[index])].image
 
 
-def _select(column: list, rows: np.ndarray) -> list:
+def _select(column: list[Any], rows: np.ndarray) -> list[Any]:
     return [column[row] for row in rows]
 
 
-def _label_matrix(labels: list[list[dict]]) -> tuple[tuple[str, ...], np.ndarray]:
+def _label_matrix(labels: list[list[dict[str, Any]]]) -> tuple[tuple[str, ...], np.ndarray]:
     """Lists of {name, value} to names (C,) and values (N, C), NaN where a name is not listed."""
-    long = [(row, entry["name"], entry["value"]) for row, entries in enumerate(labels) for entry in entries]
-    if not long:
-        return (), np.empty((len(labels), 0), np.float32)
-    wide = pd.DataFrame(long, columns=["row", "name", "value"]).pivot(index="row", columns="name", values="value")
-    wide = wide.reindex(range(len(labels)))
-    return tuple(map(str, wide.columns)), wide.to_numpy(np.float32)
+    listed = [(row, entry["name"], entry["value"]) for row, entries in enumerate(labels) for entry in entries]
+    names = sorted({name for _, name, _ in listed})
+    column_of = {name: column for column, name in enumerate(names)}
+    label_NC = np.full((len(labels), len(names)), np.nan, np.float32)
+    label_NC[[row for row, *_ in listed], [column_of[name] for _, name, _ in listed]] = [
+        v for *_, v in listed
+    ]
+    return tuple(names), label_NC
 
 
 def _vector_columns(**matrices: np.ndarray) -> dict[str, pa.Array]:
     """Matrices (N, D) as columns of float32 lists."""
     return {
-        name: pa.FixedSizeListArray.from_arrays(np.ascontiguousarray(matrix, np.float32).ravel(), matrix.shape[1])
+        name: pa.FixedSizeListArray.from_arrays(
+            np.ascontiguousarray(matrix, np.float32).ravel(), matrix.shape[1]
+        )
         for name, matrix in matrices.items()
     }
 

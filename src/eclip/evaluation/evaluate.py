@@ -49,9 +49,9 @@ def evaluate(
     """
     if unknown := [name for name in tasks if name not in TASKS]:
         raise InputError(f"--tasks {' '.join(unknown)}: no such task; there are {', '.join(TASKS)}")
-    prompt_set(prompts)  # a typing mistake shows before the long work
+    chosen = prompt_set(prompts)  # before the long work, which a typing mistake must not cost
     console = Console(stderr=True)
-    context = Context(model, store, embed_store(model, store, split=split), prompts)
+    context = Context(model, store, embed_store(model, store, split=split), chosen)
     tables: dict[str, pd.DataFrame] = {}
     for name in tasks or TASKS:
         try:
@@ -61,7 +61,9 @@ def evaluate(
                 raise
             console.print(f"Left out: {error}", highlight=False)
     if not tables:
-        raise InputError(f"{store.path}: no task can be done with split {split!r}; it needs labels or report texts")
+        raise InputError(
+            f"{store.path}: no task can be done with split {split!r}; it needs labels or report texts"
+        )
     metrics = {
         name: summarise(
             TASKS[name].statistics(table, context.embeddings), context.embeddings.patient_id, seed=seed
@@ -72,7 +74,8 @@ def evaluate(
         "seed": seed,
         "n": len(context.embeddings),
         "split": split,
-        "prompts": prompts,
+        "prompts": chosen.name,
+        "prompts_fingerprint": chosen.fingerprint,
         "bootstrap_replicates": REPLICATES,
         "model_fingerprint": model.fingerprint,
         "data_fingerprint": store.fingerprint,

@@ -113,7 +113,7 @@ def _annotated(
             continue
         image_HW = decode(study.image)
         square = _square(study)
-        heat = fit(np.uint8(heat_HW * 255), len(square)) / 255
+        heat = fit((heat_HW * 255).astype(np.uint8), len(square)) / 255
         kinds = " and ".join(sorted({annotation.kind for annotation in study.annotations}))
         pictures = [
             Picture(picture(square), "Image", f"Chest radiograph {study.image_id}"),
@@ -122,8 +122,10 @@ def _annotated(
         for name, model in models.items():
             view = model.expert_view(image_HW, heat_HW) if model is not None else None
             if view is not None:
-                shown = np.uint8(np.rint(view * 255))
-                pictures.append(Picture(picture(shown), f"Expert view, {name}", f"What {name} makes of the two"))
+                shown = np.rint(view * 255).astype(np.uint8)
+                pictures.append(
+                    Picture(picture(shown), f"Expert view, {name}", f"What {name} makes of the two")
+                )
         findings = ", ".join(name for name, value in study.labels.items() if value == 1)
         yield AnnotatedStudy(pictures, findings, study.text)
 

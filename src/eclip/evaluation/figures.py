@@ -15,10 +15,11 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from eclip.evaluation.statistics import Metric
 
+SERIES = 6  # colours for models; a seventh starts again
 _HEAT_RGB = np.array([255.0, 150.0, 30.0])
 _POINTS_A_LINE = 240
 
@@ -44,7 +45,7 @@ def line_chart(lines: Sequence[Line], *, title: str, x_label: str) -> Markup:
     """A small chart of curves with a quiet grid; its range leaves out the outermost 1 % of the values at each end."""
     width, height, left, right, top, bottom = 340, 210, 46, 12, 10, 34
     x_all, y_all = (np.concatenate([getattr(line, axis) for line in lines]) for axis in ("x", "y"))
-    x_low, x_high = float(x_all.min()), float(max(x_all.max(), x_all.min() + 1))
+    x_low, x_high = min(0.0, float(x_all.min())), max(1.0, float(x_all.max()))
     y_ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_padded(*np.percentile(y_all, (1, 99))))
     y_low, y_high = float(y_ticks[0]), float(y_ticks[-1])
     x_ticks = [t for t in MaxNLocator(4, integer=True).tick_values(x_low, x_high) if x_low <= t <= x_high]
@@ -61,10 +62,10 @@ def line_chart(lines: Sequence[Line], *, title: str, x_label: str) -> Markup:
         y = up(tick)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{tick:.6g}</text>')
-    for tick in x_ticks:
-        parts.append(
-            f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{tick:,.0f}</text>'
-        )
+    parts += [
+        f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{tick:,.0f}</text>'
+        for tick in x_ticks
+    ]
     parts.append(
         f'<text x="{(left + width - right) / 2}" y="{height - 3}" text-anchor="middle">{escape(x_label)}</text>'
     )
@@ -113,26 +114,31 @@ def flat_map(vectors_ND: np.ndarray) -> np.ndarray:
         return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(reduced)
 
 
-def intervals(metrics: Sequence[Metric], *, low: float, high: float) -> Markup:
-    """One whisker a model on a common scale, and a tick where guessing would be."""
+def intervals(metrics: Sequence[Metric | None]) -> Markup:
+    """One whisker a model that has the metric, on a scale that holds them all; a dotted tick marks chance."""
     width, step = 150, 12
     height = step * len(metrics) + 4
+    known = [(i, m) for i, m in enumerate(metrics) if m is not None]
+    chance = known[0][1].chance
+    guess = [] if chance is None else [chance]
+    low, high = min([m.low for _, m in known] + guess), max([m.high for _, m in known] + guess)
 
     def across(value: float) -> float:
         return 4 + float(np.clip((value - low) / max(high - low, 1e-12), 0, 1)) * (width - 8)
 
     parts = [f'<line class="grid" x1="4" x2="{width - 4}" y1="{height / 2}" y2="{height / 2}"/>']
-    chance = metrics[0].chance
     if chance is not None:
         x = f"{across(chance):.1f}"
         parts.append(f'<line class="chance" x1="{x}" x2="{x}" y1="1" y2="{height - 1}"/>')
-    for i, m in enumerate(metrics):
-        y = 2 + step * (i + 0.5)
+    for i, m in known:
+        y, style = 2 + step * (i + 0.5), f"s{i % SERIES}"
         parts.append(
-            f'<line class="whisker s{i}" x1="{across(m.low):.1f}" x2="{across(m.high):.1f}" y1="{y}" y2="{y}"/>'
-            f'<circle class="dot s{i}" r="3.4" cx="{across(m.value):.1f}" cy="{y}"/>'
+            f'<line class="whisker {style}" x1="{across(m.low):.1f}" x2="{across(m.high):.1f}" y1="{y}" y2="{y}"/>'
+            f'<circle class="dot {style}" r="3.4" cx="{across(m.value):.1f}" cy="{y}"/>'
         )
-    return Markup(f'<svg class="whiskers" viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(parts)}</svg>')
+    return Markup(  # noqa: S704 (names are escaped above)
+        f'<svg class="whiskers" viewBox="0 0 {width} {height}" aria-hidden="true">{"".join(parts)}</svg>'
+    )
 
 
 def picture(image: np.ndarray) -> str:
@@ -145,7 +151,7 @@ def picture(image: np.ndarray) -> str:
 def overlay(image_HW: np.ndarray, heatmap_HW: np.ndarray) -> np.ndarray:
     """An image, uint8, with its heatmap in [0, 1] laid over it in one warm colour, uint8 (H, W, 3)."""
     strength = 0.7 * np.clip(heatmap_HW, 0, 1)[..., None]
-    return np.uint8(image_HW[..., None] * (1 - strength) + _HEAT_RGB * strength)
+    return (image_HW[..., None] * (1 - strength) + _HEAT_RGB * strength).astype(np.uint8)
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
@@ -153,6 +159,6 @@ def _padded(low: float, high: float) -> tuple[float, float]:
 
 
 def _svg(parts: Sequence[str], width: float, height: float, *, label: str) -> Markup:
-    return Markup(
+    return Markup(  # noqa: S704 (names are escaped above)
         f'<svg viewBox="0 0 {width:g} {height:g}" role="img" aria-label="{escape(label)}">{"".join(parts)}</svg>'
     )

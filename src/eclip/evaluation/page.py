@@ -18,7 +18,7 @@ from eclip.errors import InputError
 from eclip.evaluation.comparison import Differences, differences
 from eclip.evaluation.embeddings import Embeddings
 from eclip.evaluation.examples import annotated_studies, retrieval_examples
-from eclip.evaluation.figures import Line, flat_map, intervals, line_chart, scatter, smoothed
+from eclip.evaluation.figures import SERIES, Line, flat_map, intervals, line_chart, scatter, smoothed
 from eclip.evaluation.results import Evaluation
 from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND
 from eclip.evaluation.statistics import Difference, Metric
@@ -87,6 +87,8 @@ class Row:
     metrics: list[Metric | None]
     differences: list[Difference | None]
     chance: float | None
+    blind: Metric | None  # the image-blind floor
+    decimals: int
     first: bool  # whether it stands in the table, or among "all numbers"
 
 
@@ -115,11 +117,14 @@ def write_page(
         "title": title,
         "notice": notice,
         "names": names,
+        "series": SERIES,
         "meta": meta,
         "patients": evaluations[0].per_sample["patient_id"].nunique(),
         "tasks": _tasks(evaluations, compared),
         "confusions": [
-            (name, *_confusion(e)) for name, e in zip(names, evaluations, strict=True) if "zero-shot" in e.metrics
+            (name, *_confusion(e))
+            for name, e in zip(names, evaluations, strict=True)
+            if "zero-shot" in e.metrics
         ],
         "curves": _curves(runs),
         "maps": _maps(names, evaluations),
@@ -166,17 +171,16 @@ def _tasks(evaluations: Sequence[Evaluation], compared: Sequence[Differences]) -
         rows, first = [], headlines(evaluations[0].metrics[task])
         for name, metric in evaluations[0].metrics[task].items():
             metrics = [evaluation.metrics.get(task, {}).get(name) for evaluation in evaluations]
-            known = [m for m in metrics if m is not None]
-            bounded = metric.chance is not None or all(0 <= m.low and m.high <= 1 for m in known)
-            low, high = (0.0, 1.0) if bounded else (min(m.low for m in known), max(m.high for m in known))
             rows.append(
                 Row(
                     label=metric_label(name),
                     direction=metric.direction,
-                    whiskers=intervals(known, low=low, high=high),
+                    whiskers=intervals(metrics),
                     metrics=metrics,
                     differences=[found.get(task, {}).get(name) for found in compared],
                     chance=metric.chance,
+                    blind=evaluations[0].metrics[task].get(name + IMAGE_BLIND),
+                    decimals=1 if abs(metric.value) >= 10 else 3,
                     first=name in first,
                 )
             )
@@ -210,13 +214,11 @@ def _curves(runs: Sequence[RunView]) -> list[tuple[str, Markup]]:
             known = known[np.isfinite(known).all(1)]
             if len(known) > 1:
                 x, y = smoothed(known[:, 0], known[:, 1])
-                style = f"s{i} validation" if where == "validation" else f"s{i}"
+                style = f"s{i % SERIES}" + " validation" * (where == "validation")
                 lines.setdefault(quantity, []).append(Line(name=f"{run.name} {where}", x=x, y=y, style=style))
     order = sorted(lines, key=lambda quantity: ([*_CURVES, quantity].index(quantity), quantity))
     titles = {quantity: _CURVES.get(quantity, quantity.replace("_", " ").capitalize()) for quantity in order}
-    return [
-        (titles[q], line_chart(lines[q], title=titles[q], x_label="step")) for q in order
-    ]
+    return [(titles[q], line_chart(lines[q], title=titles[q], x_label="step")) for q in order]
 
 
 def _maps(names: Sequence[str], evaluations: Sequence[Evaluation]) -> dict[str, Any]:
@@ -248,7 +250,9 @@ def findings(embeddings: Embeddings) -> list[str]:
     names = [name for name in embeddings.label_names if name != "No Finding"]
     columns = [embeddings.label_names.index(name) for name in names]
     present_NC = embeddings.label_NC[:, columns] == 1
-    labelled_N = ~np.isnan(embeddings.label_NC).all(1) if embeddings.label_NC.size else np.zeros(len(embeddings), bool)
+    labelled_N = (
+        ~np.isnan(embeddings.label_NC).all(1) if embeddings.label_NC.size else np.zeros(len(embeddings), bool)
+    )
     words = []
     for present_C, labelled in zip(present_NC, labelled_N, strict=True):
         found = np.flatnonzero(present_C)

@@ -1,5 +1,7 @@
 """Prompt sets: the sentences that stand for a class in zero-shot classification."""
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
@@ -28,6 +30,11 @@ class PromptSet:
     description: str
     source: str
     classes: dict[str, list[str]]
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with any class or sentence, and with nothing else."""
+        return hashlib.sha256(json.dumps(self.classes).encode()).hexdigest()[:16]
 
 
 def prompt_set(name_or_file: str | Path) -> PromptSet:

@@ -1,9 +1,9 @@
 """The folder of an evaluation, and how it is read back.
 
-    results.json         {task: {metric: {value, low, high, n, direction, chance}}, "meta": {…}}
-    per_sample.parquet   one row an image: image_id, patient_id, TASK/COLUMN
-    embeddings.parquet   one row an image: ids, text, labels, image and text embedding
-    index.html           the page
+results.json         {task: {metric: {value, low, high, n, direction, chance}}, "meta": {…}}
+per_sample.parquet   one row an image: image_id, patient_id, TASK/COLUMN
+embeddings.parquet   one row an image: ids, text, labels, image and text embedding
+index.html           the page
 """
 
 import json
@@ -20,7 +20,12 @@ from eclip.errors import InputError
 from eclip.evaluation.embeddings import Embeddings
 from eclip.evaluation.statistics import Metric
 
-RESULTS, PER_SAMPLE, EMBEDDINGS, PAGE = "results.json", "per_sample.parquet", "embeddings.parquet", "index.html"
+RESULTS, PER_SAMPLE, EMBEDDINGS, PAGE = (
+    "results.json",
+    "per_sample.parquet",
+    "embeddings.parquet",
+    "index.html",
+)
 _DECIMALS = 6
 
 
@@ -50,7 +55,9 @@ class Evaluation:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             meta = content.pop("meta")
-            metrics = {task: {name: Metric(**m) for name, m in numbers.items()} for task, numbers in content.items()}
+            metrics = {
+                task: {name: Metric(**m) for name, m in numbers.items()} for task, numbers in content.items()
+            }
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(
                 f"{folder}: not an evaluation (no {RESULTS}); `eclip evaluate --out` makes one"
@@ -106,7 +113,9 @@ def write_results(
     Returns:
         What stands in `results.json`.
     """
-    results = {task: {name: rounded(asdict(m)) for name, m in numbers.items()} for task, numbers in metrics.items()}
+    results = {
+        task: {name: rounded(asdict(m)) for name, m in numbers.items()} for task, numbers in metrics.items()
+    }
     results["meta"] = dict(meta)
     ids = pd.DataFrame({"image_id": embeddings.image_id, "patient_id": embeddings.patient_id})
     columns = [table.add_prefix(f"{task}/") for task, table in tables.items()]
@@ -122,7 +131,9 @@ def write_results(
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write JSON as every program reads it: no NaN, a newline at the end."""
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+    )
 
 
 def rounded(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,7 +89,9 @@ def mean(values_N: np.ndarray, *, direction: Direction = "higher", chance: float
     return Statistic(of=of, n=len(known), direction=direction, chance=chance)
 
 
-def median(values_N: np.ndarray, *, direction: Direction = "higher", chance: float | None = None) -> Statistic:
+def median(
+    values_N: np.ndarray, *, direction: Direction = "higher", chance: float | None = None
+) -> Statistic:
     """The median of per-sample values (N,), the middle two averaged; samples that are NaN take no part."""
     order = np.argsort(values_N, kind="stable")[: np.count_nonzero(~np.isnan(values_N))]
     ordered = values_N[order].astype(np.float64)
@@ -200,9 +202,7 @@ def paired(
     }
 
 
-def resamples(
-    patients: Sequence[str], *, seed: int, replicates: int = REPLICATES
-) -> Iterator[np.ndarray]:
+def resamples(patients: Sequence[str], *, seed: int, replicates: int = REPLICATES) -> Iterator[np.ndarray]:
     """How often each sample counts in each draw, (b, N) float32 at a time, `replicates` rows in all.
 
     As many patients as there are, drawn with replacement; each brings all its samples.
@@ -258,5 +258,5 @@ def _difference(value: float, draws_B: np.ndarray, gap: Statistic) -> Difference
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-    """top / bottom, NaN where bottom is zero, without a warning."""
+    """Quotient, NaN where `bottom` is zero, without a warning."""
     return np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)

@@ -8,7 +8,7 @@ import pandas as pd
 from eclip.data.store import Store
 from eclip.evaluation import embedding_quality, retrieval, zero_shot
 from eclip.evaluation.embeddings import Embeddings
-from eclip.evaluation.prompts import prompt_set
+from eclip.evaluation.prompts import PromptSet
 from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND
 from eclip.evaluation.statistics import Statistic
 from eclip.models.model import Model
@@ -21,7 +21,7 @@ class Context:
     model: Model
     store: Store
     embeddings: Embeddings
-    prompts: str
+    prompts: PromptSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Task:
 
 
 def _zero_shot(context: Context) -> pd.DataFrame:
-    classes = prompt_set(context.prompts).classes
+    classes = context.prompts.classes
     zero_shot.check_labels(context.embeddings.label_names, list(classes))
     return zero_shot.per_sample(context.embeddings, context.model.embed_classes(classes), list(classes))
 

@@ -40,9 +40,11 @@ def per_sample(embeddings: Embeddings, class_CD: np.ndarray, classes: Sequence[s
     unlabelled_N1 = np.isnan(embeddings.label_NC).all(1, keepdims=True)
     label_NC = np.where(np.isnan(label_NC) & ~unlabelled_N1, 0.0, label_NC)
     label_NC = np.where(label_NC < 0, np.nan, label_NC)
-    single_N = (label_NC.sum(1) == 1)  # NaN, an uncertain or unknown label, is not 1
+    single_N = label_NC.sum(1) == 1  # NaN, an uncertain or unknown label, is not 1
     if not single_N.any():
-        raise InputError(f"zero-shot: no image shows exactly one of {', '.join(classes)}; choose another --prompts")
+        raise InputError(
+            f"zero-shot: no image shows exactly one of {', '.join(classes)}; choose another --prompts"
+        )
     score_NC = embeddings.image_ND @ class_CD.T
     names = np.array(classes, dtype=object)
     columns = {
@@ -61,7 +63,9 @@ def check_labels(label_names: Sequence[str], classes: Sequence[str]) -> None:
         InputError: There are no labels, or not those of the classes.
     """
     if not label_names:
-        raise InputError("zero-shot: the studies have no labels; build the store with labels or leave out this task")
+        raise InputError(
+            "zero-shot: the studies have no labels; build the store with labels or leave out this task"
+        )
     if missing := [name for name in classes if name not in label_names]:
         raise InputError(
             f"zero-shot: no study has a label {', '.join(map(repr, missing))} of the prompt set; choose another with "

@@ -1,0 +1,1 @@
+"""The CLIP, the heatmap processor beside it, and the folder they are kept in."""

@@ -67,6 +67,7 @@ class DualEncoder(nn.Module):
         self.config = config
         self.preprocessing = config.preprocessing
         self.image_model = _tower(config.image, field="image")
+        self.image_model.to(memory_format=torch.channels_last)  # several times faster where convolutions are bf16
         self.text_model = _tower(config.text, field="text")
         self.image_projection = nn.Linear(_width(self.image_model.config), config.embedding_dim, bias=False)
         self.text_projection = nn.Linear(_width(self.text_model.config), config.embedding_dim, bias=False)
@@ -81,7 +82,8 @@ class DualEncoder(nn.Module):
 
     def image_features(self, pixel_values_BCHW: Tensor) -> ImageFeatures:
         """Pooled and local features of normalised images (B, C, H, W)."""
-        hidden = self.image_model(pixel_values=self._match_channels(pixel_values_BCHW))
+        pixels = self._match_channels(pixel_values_BCHW).contiguous(memory_format=torch.channels_last)
+        hidden = self.image_model(pixel_values=pixels)
         tokens = hidden.last_hidden_state
         if tokens.ndim == 4:  # convolutional: (B, C, h, w); its own pooling knows its own norm
             pooled_BC = hidden.pooler_output.flatten(1)

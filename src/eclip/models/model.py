@@ -1,9 +1,9 @@
 """A trained model as people use it, and the folder it is kept in.
 
-    MODEL/config.json                    architecture, preprocessing, licence, what it was trained on
-    MODEL/model.safetensors              the dual encoder
-    MODEL/heatmap_processor.safetensors  only where training used one; inference never needs it
-    MODEL/tokenizer/                     the tokenizer as `transformers` writes it
+MODEL/config.json                    architecture, preprocessing, licence, what it was trained on
+MODEL/model.safetensors              the dual encoder
+MODEL/heatmap_processor.safetensors  only where training used one; inference never needs it
+MODEL/tokenizer/                     the tokenizer as `transformers` writes it
 """
 
 import dataclasses
@@ -114,9 +114,7 @@ class Model:
         """Cosine of each image with each text, (N, M) float32."""
         return self.embed_images(images) @ self.embed_texts(texts).T
 
-    def zero_shot(
-        self, images: Sequence[ImageInput], prompts: Mapping[str, Sequence[str]]
-    ) -> pd.DataFrame:
+    def zero_shot(self, images: Sequence[ImageInput], prompts: Mapping[str, Sequence[str]]) -> pd.DataFrame:
         """Probability of each class for each image: softmax over classes of scaled cosines.
 
         Args:
@@ -139,7 +137,9 @@ class Model:
             return None
         preprocessing = self.encoder.preprocessing
         image = preprocessing([image_HW]).to(self.device)
-        heatmap = torch.from_numpy(fit(np.uint8(heatmap_HW * 255), preprocessing.size)).to(self.device) / 255
+        heatmap = (
+            torch.tensor(fit((heatmap_HW * 255).astype(np.uint8), preprocessing.size)).to(self.device) / 255
+        )
         image = image.expand(-1, self.heatmap_processor.channels, -1, -1)
         view = self.heatmap_processor(image, heatmap[None, None])
         return preprocessing.restore(view)[0].mean(0).cpu().numpy()
@@ -163,7 +163,9 @@ class Model:
         save_file(_contiguous(self.encoder), folder / "model.safetensors")
         if processor is not None:
             save_file(_contiguous(processor), folder / "heatmap_processor.safetensors")
-        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")  # last: it marks a whole folder
+        (folder / "config.json").write_text(
+            json.dumps(config, indent=2) + "\n"
+        )  # last: it marks a whole folder
 
 
 def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
@@ -184,7 +186,9 @@ def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
             channels = size.pop("channels")
             processor = AttentionProcessor(HeatmapProcessorConfig(**size), channels=channels)
     except (KeyError, TypeError) as error:
-        raise InputError(f"{folder / 'config.json'}: {error} is missing or not understood; save the model again") from error
+        raise InputError(
+            f"{folder / 'config.json'}: {error} is missing or not understood; save the model again"
+        ) from error
     _read_weights(encoder, folder / "model.safetensors")
     if processor is not None:
         _read_weights(processor.to(device), folder / "heatmap_processor.safetensors")
@@ -211,7 +215,9 @@ def _locate(source: str | Path) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "tokenizer/*"]))
     except Exception as error:
-        raise InputError(f"{name}: neither a folder here nor a model on the hub ({type(error).__name__})") from error
+        raise InputError(
+            f"{name}: neither a folder here nor a model on the hub ({type(error).__name__})"
+        ) from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -221,7 +227,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
     if not isinstance(config, dict) or config.get("format") != "eclip-model":
-        raise InputError(f"{path}: not an eclip model (its field \"format\" should be \"eclip-model\")")
+        raise InputError(f'{path}: not an eclip model (its field "format" should be "eclip-model")')
     if config.get("format_version", 0) > FORMAT_VERSION:
         raise InputError(
             f"{path}: format_version {config['format_version']} is newer than this eclip reads ({FORMAT_VERSION}); "

@@ -1,4 +1,4 @@
-"""How pixels reach an encoder. Travels with the weights: a model used with other pixels than it learned is another model."""
+"""How pixels reach an encoder. Travels with the weights: with other pixels than it learned, it is another model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

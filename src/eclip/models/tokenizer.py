@@ -25,14 +25,17 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 2000) -> PreTrain
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+        single="[CLS] $A [SEP]",
+        special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token="[PAD]", cls_token="[CLS]", sep_token="[SEP]"
     )
 
 
-def tokenize(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, max_length: int) -> Mapping[str, Tensor]:
+def tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], *, max_length: int
+) -> Mapping[str, Tensor]:
     """`input_ids` and `attention_mask`, (B, L) int64, L the longest text's tokens but at most `max_length`."""
     return tokenizer(
         texts,

@@ -5,6 +5,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
 from eclip.data.draws import torch_seed
@@ -48,7 +49,7 @@ class TrainingModule(pl.LightningModule):
         }
         self.log_dict(values, batch_size=len(image_BD), on_step=False, on_epoch=True)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over the method's parameters, with linear warm-up and cosine decay counted in steps."""
         optim, steps = self.config.optim, self.config.steps
         optimizer = torch.optim.AdamW(parameter_groups(self.method, optim), lr=optim.lr, betas=optim.betas)

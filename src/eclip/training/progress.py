@@ -38,7 +38,7 @@ class TrainingProgress(Callback):
         """Show the newest numbers."""
         self.studies += len(batch.image_B1HW) + (len(batch.expert.image_E1HW) if batch.expert else 0)
         rate = self.studies * trainer.world_size / (time.perf_counter() - self.since)
-        if (trainer.global_step - 1) % trainer.log_every_n_steps == 0:
+        if batch.step % trainer.log_every_n_steps == 0:
             module.log("studies_per_second", rate)
         if not trainer.is_global_zero:
             return

@@ -1,11 +1,12 @@
 """One training run, from a store to a model folder.
 
-    RUN/config.yaml         what was asked for
-    RUN/checkpoints/        last.ckpt to resume from, best.ckpt by validation loss
-    RUN/logs/               metrics.csv and TensorBoard events
-    RUN/model/              the best model, written at the end
+RUN/config.yaml         what was asked for
+RUN/checkpoints/        last.ckpt to resume from, best.ckpt by validation loss
+RUN/logs/               metrics.csv and TensorBoard events
+RUN/model/              the best model, written at the end
 """
 
+import logging
 import shutil
 import warnings
 from dataclasses import replace
@@ -29,8 +30,8 @@ from eclip.models.dual_encoder import DualEncoder
 from eclip.models.model import Model
 from eclip.models.tokenizer import tokenize, train_tokenizer
 from eclip.training.config import TrainConfig
-from eclip.training.metrics_file import MetricsFile
 from eclip.training.methods import Method
+from eclip.training.metrics_file import MetricsFile
 from eclip.training.module import TrainingModule
 from eclip.training.progress import TrainingProgress
 
@@ -67,10 +68,13 @@ def train(
     checkpoint = _prepare_run(config, out, store, recipe=recipe, resume=resume)
     first_step = _step_of(checkpoint) if checkpoint else 0
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it greets, advertises and says good-bye
     torch.manual_seed(torch_seed(config.seed, 0, "weights"))
     tokenizer = _tokenizer(config, store)
     method = config.method.build(_encoder(config, tokenizer), steps=config.steps, seed=config.seed)
-    trainer = _trainer(config, out, recipe or config.method.name, first_step=first_step, callbacks=callbacks or [])
+    trainer = _trainer(
+        config, out, recipe or config.method.name, first_step=first_step, callbacks=callbacks or []
+    )
     loaders = _loaders(config, store, tokenizer, trainer, first_step=first_step)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(lightning|torch|kornia).*")
@@ -88,7 +92,9 @@ def _prepare_run(config: TrainConfig, out: Path, store: Store, *, recipe: str, r
     path = out / "config.yaml"
     if resume:
         if not path.is_file():
-            raise InputError(f"{out}: no run to resume here (no config.yaml); leave out --resume to start one")
+            raise InputError(
+                f"{out}: no run to resume here (no config.yaml); leave out --resume to start one"
+            )
         wanted = config.to_dict() | {"data_fingerprint": store.fingerprint}
         before = yaml.safe_load(path.read_text())
         changed = [name for name, value in wanted.items() if before.get(name) != value]
@@ -110,7 +116,9 @@ def _step_of(checkpoint: Path) -> int:
     try:
         return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
     except (RuntimeError, EOFError, KeyError) as error:
-        raise InputError(f"{checkpoint}: not a whole checkpoint ({type(error).__name__}); delete it and resume again") from error
+        raise InputError(
+            f"{checkpoint}: not a whole checkpoint ({type(error).__name__}); delete it and resume again"
+        ) from error
 
 
 def _tokenizer(config: TrainConfig, store: Store) -> PreTrainedTokenizerBase:
@@ -164,7 +172,11 @@ def _trainer(
 
 def _precision(precision: str) -> Any:
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if torch.cuda.is_available() else torch.cpu._is_avx512_bf16_supported()
+        fast = (
+            torch.cuda.is_bf16_supported()
+            if torch.cuda.is_available()
+            else torch.cpu._is_avx512_bf16_supported()
+        )
         precision = "bf16" if fast else "32"
     return {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[precision]
 
@@ -213,7 +225,13 @@ def _loaders(
 
 
 def _export(
-    config: TrainConfig, method: Method, tokenizer: PreTrainedTokenizerBase, out: Path, *, recipe: str, store: Store
+    config: TrainConfig,
+    method: Method,
+    tokenizer: PreTrainedTokenizerBase,
+    out: Path,
+    *,
+    recipe: str,
+    store: Store,
 ) -> None:
     """Write RUN/model from the best checkpoint by validation loss, else from the last."""
     best = out / "checkpoints" / "best.ckpt"
@@ -222,7 +240,9 @@ def _export(
         state = torch.load(best, weights_only=True, map_location="cpu")
         step = int(state["global_step"])
         prefix = "method."
-        method.load_state_dict({name.removeprefix(prefix): tensor for name, tensor in state["state_dict"].items()})
+        method.load_state_dict(
+            {name.removeprefix(prefix): tensor for name, tensor in state["state_dict"].items()}
+        )
     card = {
         "licence": "inherits from the training data and any pretrained weights",
         "trained_on": {"source": store.manifest["source"], "data_fingerprint": store.fingerprint},

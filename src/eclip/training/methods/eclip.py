@@ -69,7 +69,9 @@ class Eclip(Method):
         """InfoNCE over the images and the mixed expert views together; during the cold start, priming beside it."""
         encoder = self.encoder
         image = encoder.preprocessing.normalise(batch.image_B1HW)
-        views = image if batch.expert is None else torch.cat([image, self._mixed_views(batch.expert, batch.step)])
+        views = (
+            image if batch.expert is None else torch.cat([image, self._mixed_views(batch.expert, batch.step)])
+        )
         image_ND, text_ND = encoder.encode_image(views), encoder.encode_text(batch.tokens)
         plain = len(image)
         losses = StepLosses(

@@ -48,7 +48,9 @@ class StepLosses:
     @property
     def total(self) -> Tensor:
         """What is optimised: the weighted sum."""
-        return sum((self.weights.get(name, 1.0) * term for name, term in self.terms.items()), start=_zero(self.terms))
+        return sum(
+            (self.weights.get(name, 1.0) * term for name, term in self.terms.items()), start=_zero(self.terms)
+        )
 
 
 class Method(nn.Module):

@@ -1,0 +1,464 @@
+"""REFLACX's reader, on a tiny tree with the release's own columns and each of its traps, and on the phantom."""
+
+import csv
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from eclip.annotations import Region, Sentence
+from eclip.annotations.reading import Rejection
+from eclip.annotations.reflacx import CHEXPERT_NAMES, read_reflacx
+from eclip.errors import InputError
+
+
+def header(line):
+    return next(csv.reader([line]))
+
+
+IMAGE = "0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
+WIDTH, HEIGHT = 2000, 2500
+FOLDER = "files/p10/p10000032/s50414267"
+ABOUT = header("id,split,eye_tracking_data_discarded,image,dicom_id,subject_id,image_size_x,image_size_y")
+LABELS_1 = header(
+    "Airway wall thickening,Atelectasis,Consolidation,Emphysema,Enlarged cardiac silhouette,Fibrosis,Fracture,"
+    "Groundglass opacity,Mass,Nodule,Pleural effusion,Pleural thickening,Pneumothorax,Pulmonary edema,"
+    "Quality issue,Support devices,Wide mediastinum"
+)
+LABELS_3 = header(
+    "Abnormal mediastinal contour,Acute fracture,Atelectasis,Consolidation,Enlarged cardiac silhouette,"
+    "Enlarged hilum,Groundglass opacity,Hiatal hernia,High lung volume / emphysema,Interstitial lung disease,"
+    "Lung nodule or mass,Pleural abnormality,Pneumothorax,Pulmonary edema,Support devices"
+)
+LABELS = {1: LABELS_1, 2: LABELS_3, 3: LABELS_3}
+SIDES = ["xmin", "ymin", "xmax", "ymax"]
+FIXATIONS = header(
+    "timestamp_start_fixation,timestamp_end_fixation,x_position,y_position,pupil_area_normalized,"
+    "angular_resolution_x_pixels_per_degree,angular_resolution_y_pixels_per_degree,window_width,window_level,"
+    "xmin_shown_from_image,ymin_shown_from_image,xmax_shown_from_image,ymax_shown_from_image,"
+    "xmin_in_screen_coordinates,ymin_in_screen_coordinates,xmax_in_screen_coordinates,ymax_in_screen_coordinates"
+)
+WORDS = ["word", "timestamp_start_word", "timestamp_end_word"]
+RECORDING = "P300R000001"
+ELLIPSES, CHEST_BOX = "anomaly_location_ellipses.csv", "chest_bounding_box.csv"
+DICTATED = [
+    ("heart", 0.5, 0.8),
+    ("enlarged", 0.8, 1.2),
+    (".", 1.2, 1.2),
+    ("effusion", 2.0, 2.4),
+    ("/", 2.4, 2.4),
+    ("atelectasis", 2.4, 3.0),
+    (".", 3.0, 3.1),
+]
+
+
+def row_of(recording, *, image=IMAGE, **cells):
+    phase = int(recording[1])
+    labels = {
+        name: "False" if name in ("Support devices", "Quality issue") else "0" for name in LABELS[phase]
+    }
+    values = (
+        recording, "validate", "False", f"physionet.org/files/mimic-cxr/2.0.0/{FOLDER}/{image}.dcm", image,
+        "10000032", str(WIDTH), str(HEIGHT),
+    )  # fmt: skip
+    return dict(zip(ABOUT, values, strict=True)) | labels | {"Other": ""} | cells
+
+
+def seen(start, end, x, y, *, degree=(100, 50), shown=(0, 0, WIDTH, HEIGHT)):
+    cells = (start, end, x, y, 1.0, *degree, 1.0, 0.5, *shown, 660, 0, 3180, 2160)
+    return dict(zip(FIXATIONS, cells, strict=True))
+
+
+def write_table(path, columns, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\r\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_metadata(root, *rows):
+    for phase in LABELS:
+        of_phase = [row for row in rows if int(row["id"][1]) == phase]
+        write_table(
+            root / f"main_data/metadata_phase_{phase}.csv", [*ABOUT, *LABELS[phase], "Other"], of_phase
+        )
+
+
+def write_ellipses(folder, labels, *rows):
+    cells = [
+        dict.fromkeys(labels, False) | dict(zip(SIDES, extent, strict=True)) | {"certainty": sure, **marked}
+        for extent, sure, marked in rows
+    ]
+    write_table(folder / ELLIPSES, [*SIDES, "certainty", *labels], cells)
+
+
+def write_recording(root, recording=RECORDING, *, fixations=None, words=DICTATED):
+    folder = root / "main_data" / recording
+    fixations = [seen(0.5, 1.0, 500, 1250)] if fixations is None else fixations
+    write_table(folder / "fixations.csv", FIXATIONS, fixations)
+    rows = [dict(zip(WORDS, word, strict=True)) for word in words]
+    write_table(folder / "timestamps_transcription.csv", WORDS, rows)
+    (folder / "transcription.txt").write_text(f"{recording}: heart enlarged.")
+    labels = LABELS[int(recording[1])]
+    write_ellipses(folder, labels, ((200, 500, 1000, 2000), 4, {"Consolidation": True}))
+    write_table(folder / CHEST_BOX, SIDES, [dict(zip(SIDES, (100, 250, 1900, 2250), strict=True))])
+    return folder
+
+
+@pytest.fixture
+def root(tmp_path):
+    write_metadata(tmp_path, row_of(RECORDING))
+    write_recording(tmp_path)
+    return tmp_path
+
+
+def read(root, **options):
+    rejected = []
+    readings = list(read_reflacx(root, reject=rejected.append, **options))
+    assert all(isinstance(rejection, Rejection) and "\n" not in rejection.reason for rejection in rejected)
+    return readings, rejected
+
+
+def survives(root, name):
+    """What is read, or nothing after an InputError of one line that names the file."""
+    try:
+        return read(root)[0]
+    except InputError as error:
+        message = str(error)
+    assert name in message
+    assert "\n" not in message
+    return []
+
+
+def gaze_of(reading):
+    return [annotation for annotation in reading.annotations if annotation.kind == "gaze"]
+
+
+def test_a_recording_comes_with_gaze_sentences_ellipses_and_the_box_of_the_chest(root):
+    (reading,), rejected = read(root)
+    assert rejected == []
+    assert (reading.image_id, reading.study_id, reading.patient_id) == (IMAGE, "50414267", "10000032")
+    assert (reading.split, reading.width, reading.height) == ("validate", WIDTH, HEIGHT)
+    assert reading.image_path == f"{FOLDER}/{IMAGE}.jpg"
+    assert reading.text == f"{RECORDING}: heart enlarged."
+    by_kind = {annotation.kind: annotation for annotation in reading.annotations}
+    assert [annotation.reader for annotation in reading.annotations] == [RECORDING] * 3
+    assert by_kind["gaze"].sentences == (
+        Sentence("heart enlarged.", 0.5, 1.2),
+        Sentence("effusion/atelectasis.", 2.0, 3.1),
+    )
+    assert (by_kind["ellipse"].label, by_kind["ellipse"].region) == (
+        "Consolidation",
+        Region(((0.1, 0.2), (0.5, 0.8))),
+    )
+    assert (by_kind["box"].label, by_kind["box"].region) == ("chest", Region(((0.05, 0.1), (0.95, 0.9))))
+
+
+def test_fixations_bring_one_degree_as_sigma_and_what_was_on_the_screen(root):
+    zoomed = seen(1.0, 1.5, 400, 1000, degree=(40, 25), shown=(200, 500, 1000, 2000))
+    panned = seen(2.0, 2.5, -100, 2600, shown=(-500, -250, 1000, 3000))
+    write_recording(root, fixations=[seen(0.25, 1.0, 500, 1250), zoomed, panned])
+    (reading,), rejected = read(root)
+    whole, part, beside = gaze_of(reading)[0].fixations
+    assert (whole.x, whole.y, whole.start, whole.end) == (0.25, 0.5, 0.25, 1.0)
+    assert (whole.sigma_x, whole.sigma_y) == (100 / WIDTH, 50 / HEIGHT)
+    assert whole.visible == (0.0, 0.0, 1.0, 1.0)
+    assert (part.sigma_x, part.sigma_y, part.visible) == (40 / WIDTH, 25 / HEIGHT, (0.1, 0.2, 0.5, 0.8))
+    assert (beside.x, beside.y) == (-0.05, 1.04)  # beside the image, from where it still reaches in
+    assert beside.visible == (0.0, 0.0, 0.5, 1.0)
+    assert rejected == []
+
+
+def test_the_older_names_of_the_position_are_understood(root):
+    file = root / "main_data" / RECORDING / "fixations.csv"
+    file.write_bytes(re.sub(rb"\b([xy]_position)", rb"average_\1", file.read_bytes()))
+    (reading,), _ = read(root)
+    assert (gaze_of(reading)[0].fixations[0].x, gaze_of(reading)[0].fixations[0].y) == (0.25, 0.5)
+
+
+def test_both_spellings_of_the_transcription_are_found(root):
+    folder = root / "main_data" / RECORDING
+    (folder / "timestamps_transcription.csv").rename(folder / "timestamps_transcriptions.csv")
+    (reading,), rejected = read(root)
+    assert [sentence.text for sentence in gaze_of(reading)[0].sentences] == [
+        "heart enlarged.",
+        "effusion/atelectasis.",
+    ]
+    assert rejected == []
+
+
+def test_discarded_recordings_are_rejected_with_the_reason(root):
+    write_metadata(root, row_of(RECORDING), row_of("P300R000002", eye_tracking_data_discarded="True"))
+    readings, (rejection,) = read(root)
+    assert len(readings) == 1
+    assert rejection.row == "P300R000002"
+    assert "discarded" in rejection.reason
+
+
+def test_several_readers_of_an_image_stay_apart_on_one_reading(root):
+    recordings = ["P102R000001", "P102R000002", "P102R000003", "P300R000009"]
+    other = "11111111-0a1b2c3d-0a1b2c3d-0a1b2c3d-0a1b2c3d"
+    write_metadata(root, *map(row_of, recordings[:3]), row_of(recordings[3], image=other))
+    for i, recording in enumerate(recordings):
+        write_recording(root, recording, fixations=[seen(i, i + 0.5, 500, 1250)])
+    readings, _ = read(root)
+    assert [reading.image_id for reading in readings] == [IMAGE, other]
+    assert [(gaze.reader, gaze.fixations[0].start) for gaze in gaze_of(readings[0])] == [
+        (recording, float(i)) for i, recording in enumerate(recordings[:3])
+    ]
+    assert readings[0].text == "P102R000001: heart enlarged."
+
+
+@pytest.mark.parametrize(
+    ("column", "cell", "label", "value"),
+    [
+        ("Atelectasis", "5", "Atelectasis", 1),
+        ("Atelectasis", "3", "Atelectasis", 1),
+        ("Atelectasis", "2", "Atelectasis", -1),
+        ("Atelectasis", "1", "Atelectasis", -1),
+        ("Atelectasis", "0", "Atelectasis", 0),
+        ("Atelectasis", "4.0", "Atelectasis", 1),
+        ("Pulmonary edema", "4", "Edema", 1),
+        ("Enlarged cardiac silhouette", "4", "Cardiomegaly", 1),
+        ("Lung nodule or mass", "2", "Lung Lesion", -1),
+        ("Pleural abnormality", "5", "Pleural abnormality", 1),
+        ("Support devices", "True", "Support Devices", 1),
+        ("Support devices", "False", "Support Devices", 0),
+    ],
+)
+def test_certainties_become_labels_by_the_names_of_chexpert(root, column, cell, label, value):
+    write_metadata(root, row_of(RECORDING, **{column: cell}))
+    (reading,), _ = read(root)
+    assert reading.labels[label] == value
+    assert not {"Other", "id", "split", column} & set(reading.labels) - {label}
+
+
+@pytest.mark.parametrize(("mass", "nodule"), [("0", "4"), ("4", "0")])
+def test_a_nodule_or_a_mass_is_a_lung_lesion(root, mass, nodule):
+    write_metadata(root, row_of("P101R000001", Mass=mass, Nodule=nodule, **{"Pleural effusion": "1"}))
+    write_recording(root, "P101R000001")
+    (reading,), _ = read(root)
+    assert (reading.labels["Lung Lesion"], reading.labels["Pleural Effusion"]) == (1, -1)
+
+
+def test_labels_of_several_readers_are_those_of_the_median(root):
+    cells = [("0", "5"), ("4", "1"), ("5", "0")]
+    rows = [
+        row_of(f"P201R00000{i}", Atelectasis=a, Consolidation=b) for i, (a, b) in enumerate(cells, start=1)
+    ]
+    write_metadata(root, *rows)
+    for row in rows:
+        write_recording(root, row["id"])
+    (reading,), _ = read(root)
+    assert (reading.labels["Atelectasis"], reading.labels["Consolidation"]) == (1, -1)
+
+
+def test_ellipses_that_a_reader_doubts_are_no_regions_and_two_labels_are_two(root):
+    extent = (200, 500, 1000, 2000)
+    both = {"Atelectasis": True, "Pulmonary edema": True}
+    doubted = (extent, 2, {"Consolidation": True})
+    write_ellipses(root / "main_data" / RECORDING, LABELS_3, (extent, 3, both), doubted)
+    (reading,), _ = read(root)
+    ellipses = [annotation for annotation in reading.annotations if annotation.kind == "ellipse"]
+    assert sorted(annotation.label for annotation in ellipses) == ["Atelectasis", "Edema"]
+    assert {annotation.region for annotation in ellipses} == {Region(((0.1, 0.2), (0.5, 0.8)))}
+
+
+def test_times_before_zero_and_words_without_length_are_kept(root):
+    write_recording(
+        root,
+        fixations=[seen(-0.5, 0.25, 500, 1250)],
+        words=[("clear", -0.25, -0.25), (",", -0.25, -0.25), ("large", 0.0, 0.5), (".", 0.5, 0.5)],
+    )
+    (reading,), rejected = read(root)
+    (gaze,) = gaze_of(reading)
+    assert (gaze.fixations[0].start, gaze.fixations[0].end) == (-0.5, 0.25)
+    assert gaze.sentences == (Sentence("clear, large.", -0.25, 0.5),)
+    assert rejected == []
+
+
+def test_the_word_null_is_a_word(root):
+    write_recording(root, words=[("null", 0, 1), ("nan", 1, 2), (".", 2, 2)])
+    (reading,), _ = read(root)
+    assert [sentence.text for sentence in gaze_of(reading)[0].sentences] == ["null nan."]
+
+
+def test_the_image_lies_behind_the_last_folder_called_files(root):
+    image = f"files/physionet.org/files/mimic-cxr/2.0.0/{FOLDER}/{IMAGE}.dcm"
+    write_metadata(root, row_of(RECORDING) | {"image": image})
+    (reading,), _ = read(root)
+    assert reading.image_path == f"{FOLDER}/{IMAGE}.jpg"
+
+
+def test_images_that_are_not_known_are_rejected_if_one_asks(root):
+    readings, (rejection,) = read(root, image_size=lambda image_id: None)
+    assert readings == []
+    assert rejection.row == RECORDING
+    readings, rejected = read(root, image_size=lambda image_id: (WIDTH, HEIGHT))
+    assert (len(readings), rejected) == (1, [])
+
+
+def test_what_goes_with_the_gaze_may_be_missing(root):
+    folder = root / "main_data" / RECORDING
+    for name in ("timestamps_transcription.csv", "transcription.txt", ELLIPSES, CHEST_BOX):
+        (folder / name).unlink()
+    (reading,), _ = read(root)
+    (gaze,) = reading.annotations
+    assert (len(gaze.fixations), gaze.sentences, reading.text) == (1, (), "")
+
+
+def test_without_the_text_the_words_are_joined(root):
+    (root / "main_data" / RECORDING / "transcription.txt").unlink()
+    (reading,), _ = read(root)
+    assert reading.text == "heart enlarged. effusion/atelectasis."
+
+
+def test_a_recording_without_fixations_is_rejected_and_the_others_used(root):
+    write_metadata(
+        root, row_of(RECORDING), row_of("P300R000002", image="x"), row_of("P300R000003", image="y")
+    )
+    write_recording(root, "P300R000003", fixations=[])
+    readings, rejected = read(root)
+    assert [reading.image_id for reading in readings] == [IMAGE]
+    assert [rejection.row for rejection in rejected] == ["P300R000002", "P300R000003"]
+    assert "no such file" in rejected[0].reason
+
+
+def test_a_phase_may_be_missing_but_not_all(root):
+    (root / "main_data/metadata_phase_1.csv").unlink()
+    assert len(read(root)[0]) == 1
+    for phase in (2, 3):
+        (root / f"main_data/metadata_phase_{phase}.csv").unlink()
+    with pytest.raises(InputError, match=r"metadata_phase_1\.csv"):
+        read(root)
+
+
+@pytest.mark.parametrize("column", ABOUT)
+def test_a_missing_column_of_the_metadata_is_named_with_its_file(root, column):
+    file = root / "main_data/metadata_phase_3.csv"
+    file.write_text(re.sub(rf"\b{column}\b", "gone", file.read_text(), count=1))
+    with pytest.raises(InputError, match=rf"metadata_phase_3\.csv.*'{column}'"):
+        read(root)
+
+
+@pytest.mark.parametrize(
+    "column", [c for c in FIXATIONS if "screen" not in c and "window" not in c and "pupil" not in c]
+)
+def test_a_missing_column_of_the_fixations_rejects_the_recording_by_name(root, column):
+    file = root / "main_data" / RECORDING / "fixations.csv"
+    file.write_text(file.read_text().replace(column, "gone", 1))
+    readings, (rejection,) = read(root)
+    assert readings == []
+    assert column in rejection.reason
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        {"image_size_x": "0"},
+        {"image_size_y": "-5"},
+        {"image_size_x": "wide"},
+        {"image_size_x": "inf"},
+        {"Atelectasis": "6"},
+        {"Atelectasis": "some"},
+        {"id": "../../../etc"},
+    ],
+)
+def test_a_row_of_the_metadata_that_makes_no_sense_is_rejected(root, cells):
+    write_metadata(root, row_of(RECORDING))
+    rows = [row_of(RECORDING), row_of("P300R000002") | cells]
+    write_table(root / "main_data/metadata_phase_3.csv", [*ABOUT, *LABELS_3, "Other"], rows)
+    write_recording(root, "P300R000002")
+    readings, (rejection,) = read(root)
+    assert [len(gaze_of(reading)) for reading in readings] == [1]
+    assert rejection.file.endswith(("metadata_phase_3.csv", "fixations.csv"))
+
+
+def test_a_broken_row_is_rejected_by_its_line_and_the_rest_is_used(root):
+    folder = write_recording(root, fixations=[seen(i, i + 0.5, 500, 1250) for i in range(4)])
+    lines = (folder / "fixations.csv").read_bytes().split(b"\r\n")
+    lines[2] = lines[2].replace(b"1250", b"low")
+    lines[3] = lines[3].replace(b"500", b"")
+    lines[4] = lines[4][:20]
+    (folder / "fixations.csv").write_bytes(b"\r\n".join(lines[:5]))
+    (reading,), rejected = read(root)
+    assert [fixation.start for fixation in gaze_of(reading)[0].fixations] == [0.0]
+    assert sorted(rejection.row for rejection in rejected) == ["line 3", "line 4", "line 5"]
+    assert all(rejection.file.endswith("fixations.csv") for rejection in rejected)
+
+
+def test_every_sigma_is_positive(root):
+    rows = [seen(0, 1, 500, 1250, degree=degree) for degree in ((0, 50), (100, -50), (100, 50))]
+    write_recording(root, fixations=rows)
+    (reading,), rejected = read(root)
+    fixations = gaze_of(reading)[0].fixations
+    assert all(f.sigma_x is None or f.sigma_x > 0 for f in fixations)
+    assert all(f.sigma_y is None or f.sigma_y > 0 for f in fixations)
+    assert len(fixations) + len(rejected) == 3
+
+
+EVERY_FILE = [
+    "metadata_phase_3.csv",
+    *(
+        f"{RECORDING}/{name}"
+        for name in ("fixations.csv", "timestamps_transcription.csv", "transcription.txt")
+    ),
+    f"{RECORDING}/{ELLIPSES}",
+    f"{RECORDING}/{CHEST_BOX}",
+]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
+@given(
+    name=st.sampled_from(EVERY_FILE), junk=st.binary(max_size=60), place=st.floats(0, 1), keep=st.booleans()
+)
+def test_arbitrary_bytes_give_no_traceback(root, name, junk, place, keep):
+    """Junk as the whole file, or in the middle of a good one: rejections, or an InputError of one line."""
+    file = root / "main_data" / name
+    good = file.read_bytes()
+    at = int(place * len(good))
+    file.write_bytes(good[:at] + junk + good[at:] if keep else junk)
+    try:
+        readings = survives(root, name)
+    finally:
+        file.write_bytes(good)
+    for reading in readings:
+        fixations = [fixation for gaze in gaze_of(reading) for fixation in gaze.fixations]
+        assert all(np.isfinite([f.x, f.y, f.start, f.end, *f.visible]).all() for f in fixations)
+        assert all(f.duration > 0 for f in fixations)
+
+
+def test_every_label_that_is_renamed_is_one_of_the_dataset():
+    assert set(CHEXPERT_NAMES) <= {*LABELS_1, *LABELS_3}
+
+
+def test_the_phantom_is_read_as_a_loop_over_its_tables_reads_it(phantom):
+    readings, rejected = read(phantom / "reflacx")
+    main = phantom / "reflacx" / "main_data"
+    metadata = pd.concat([pd.read_csv(main / f"metadata_phase_{phase}.csv") for phase in (1, 2, 3)])
+    discarded = metadata["eye_tracking_data_discarded"].astype(bool)
+    assert sorted(rejection.row for rejection in rejected) == sorted(metadata["id"][discarded])
+    usable = metadata[~discarded]
+    gazes = {gaze.reader: (gaze, reading) for reading in readings for gaze in gaze_of(reading)}
+    assert set(gazes) == set(usable["id"])
+    assert len(readings) == usable["dicom_id"].nunique()
+    for row in usable.to_dict("records"):
+        gaze, reading = gazes[row["id"]]
+        assert (reading.image_id, reading.width, reading.height) == (
+            row["dicom_id"],
+            row["image_size_x"],
+            row["image_size_y"],
+        )
+        table = pd.read_csv(main / row["id"] / "fixations.csv")
+        expected = [
+            (f.x_position / reading.width, f.y_position / reading.height, f.timestamp_start_fixation)
+            for f in table.itertuples()
+            if f.timestamp_end_fixation > f.timestamp_start_fixation
+        ]
+        assert np.allclose([(f.x, f.y, f.start) for f in gaze.fixations], expected, rtol=0, atol=1e-12)
+        text = (main / row["id"] / "transcription.txt").read_text()
+        assert " ".join(sentence.text for sentence in gaze.sentences) == text

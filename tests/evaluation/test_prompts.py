@@ -1,0 +1,60 @@
+"""Prompt sets: those that come along, combinations, and what a wrong file is told."""
+
+import pytest
+
+from eclip.data.phantom.findings import FINDING_NAMES, NO_FINDING
+from eclip.errors import InputError
+from eclip.evaluation.prompts import FOLDER, prompt_set
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.yaml")))
+def test_every_set_that_comes_along_is_sound(name):
+    found = prompt_set(name)
+    assert found.name == name
+    assert found.description
+    assert found.source
+    for sentences in found.classes.values():
+        assert len(sentences) == len(set(sentences)) >= 5
+        assert all(sentence == " ".join(sentence.split()) for sentence in sentences)
+
+
+def test_the_phantom_set_has_the_phantoms_classes():
+    assert set(prompt_set("phantom").classes) == {*FINDING_NAMES, NO_FINDING}
+
+
+def test_parts_are_combined_in_the_order_of_the_file_and_blanks_left_out(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(
+        "classes:\n  A: [plain,  plain, two  words]\n"
+        "  B: {severity: ['', mild], subtype: [edema], location: ['', here]}\n  C: {prompts: [x]}\n"
+    )
+    found = prompt_set(file)
+    assert found.classes["A"] == ["plain", "two words"]
+    assert found.classes["B"] == ["edema", "edema here", "mild edema", "mild edema here"]
+    assert found.classes["C"] == ["x"]
+    assert found.name == "mine"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a: [", "not YAML"),
+        ("just words", "expected `classes:`"),
+        ("classes: {A: [x]}", "two or more"),
+        ("classes: {A: [x], B: text}", "class 'B': expected"),
+        ("classes: {A: [x], B: [1]}", "class 'B': expected"),
+        ("classes: {A: [x], B: ['']}", "class 'B' has no prompt"),
+        ("classes: {A: [x], B: {}}", "class 'B' has no prompt"),
+        ("classes: {A: [x], B: !!python/object/apply:os.getcwd []}", "not YAML"),
+    ],
+)
+def test_a_wrong_file_is_told_in_one_line(tmp_path, content, message):
+    (tmp_path / "set.yaml").write_text(content)
+    with pytest.raises(InputError, match=message) as told:
+        prompt_set(tmp_path / "set.yaml")
+    assert "\n" not in str(told.value)
+
+
+def test_an_unknown_name_is_told_which_there_are():
+    with pytest.raises(InputError, match="no such set or file; there are chexpert, phantom"):
+        prompt_set("phantm")

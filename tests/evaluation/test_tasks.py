@@ -1,0 +1,13 @@
+"""The table of tasks."""
+
+from eclip.evaluation.tasks import TASKS, headlines
+
+
+def test_the_tasks_have_the_names_of_the_command_line():
+    assert list(TASKS) == ["zero-shot", "retrieval", "embedding-quality"]
+
+
+def test_headlines_leave_out_classes_variants_and_floors():
+    names = ["accuracy", "auroc", "auroc/Edema", "image_to_text_mrr", "image_to_text_mrr_any_equal_text"]
+    names += ["image_to_text_recall@5_image_blind"]
+    assert headlines(names) == ["accuracy", "auroc", "image_to_text_mrr"]
