@@ -64,7 +64,7 @@ class GazeBatch:
             Fixations whose sigmas are the extents of the mapped Gaussians (square roots of the diagonal of
             `J Σ Jᵀ`), visible in the upright box around the corners of what was visible.
         """
-        (xx, xy, dx), (yx, yy, dy) = matrix_B33[:, :2].permute(1, 2, 0)[..., None]  # (B, 1) each
+        (xx, xy, dx), (yx, yy, dy) = matrix_B33.to(self.x)[:, :2].permute(1, 2, 0)[..., None]  # (B, 1) each
         x0, y0, x1, y1 = self.visible.unbind(-1)
         corner_x, corner_y = torch.stack([x0, x1, x0, x1]), torch.stack([y0, y0, y1, y1])
         new_x = xx * corner_x + xy * corner_y + dx
@@ -97,9 +97,10 @@ class GazeBatch:
             y_BNH *= peak_BN[part, :, None]
             torch.bmm(y_BNH.mT, x_BNW, out=map_BHW[part])
             torch.amax(map_BHW[part].flatten(1), 1, out=highest_B[part])
-            map_BHW[part] *= (1 / highest_B[part])[:, None, None]
+            map_BHW[part].mul_((1 / highest_B[part])[:, None, None])
         usable_B = (highest_B > 0) & highest_B.isfinite()
-        map_BHW[~usable_B] = 0
+        if not usable_B.all():
+            map_BHW[~usable_B] = 0
         return map_BHW, usable_B
 
 

@@ -32,7 +32,9 @@ def inside(annotation: Annotation, height: int, width: int) -> Inside:
         return _inside_polygon(np.asarray(region.points), height, width)
     (x0, x1), (y0, y1) = (sorted(side) for side in zip(*region.points, strict=True))
     if annotation.kind == "ellipse":
-        with np.errstate(divide="ignore", invalid="ignore"):  # an ellipse without area holds no pixel
+        with np.errstate(
+            divide="ignore", over="ignore", invalid="ignore"
+        ):  # an ellipse without area holds no pixel
             return ((2 * x_W - x0 - x1) / (x1 - x0)) ** 2 + ((2 * y_H1 - y0 - y1) / (y1 - y0)) ** 2 <= 1
     return (x0 <= x_W) & (x_W <= x1) & (y0 <= y_H1) & (y_H1 <= y1)
 

@@ -70,36 +70,40 @@ def modality_gap(weights_BN: np.ndarray, image_ND: np.ndarray, text_ND: np.ndarr
 
 
 def uniformity(weights_BN: np.ndarray, *modalities_ND: np.ndarray) -> np.ndarray:
-    """Log of the mean of exp(-2 ‖z_i - z_j‖²) over pairs, (B,); a sample drawn twice makes no pair with itself.
+    """Log of the mean of exp(-2 ‖z_i - z_j‖²) over pairs, (B,); NaN where a draw has no pair.
+
+    Here, too, a sample drawn twice makes no pair with itself, neither of its image with its image nor, once more, of
+    its image with its text.
 
     Args:
         weights_BN: How often each sample counts.
         modalities_ND: Unit vectors of the same samples; of several modalities for the joint one.
     """
-    total_B, square_B = weights_BN.sum(1, dtype=np.float64), np.square(weights_BN).sum(1, dtype=np.float64)
+    count_B = weights_BN.sum(1, dtype=np.float64)
     sum_B, pairs_B = np.zeros(len(weights_BN)), np.zeros(len(weights_BN))
     for a, first_ND in enumerate(modalities_ND):
-        sum_B += _potential(weights_BN, first_ND, first_ND, within=True)
-        pairs_B += np.square(total_B) - square_B
-        for second_ND in modalities_ND[a + 1 :]:
-            sum_B += 2 * _potential(weights_BN, first_ND, second_ND, within=False)
-            pairs_B += 2 * np.square(total_B)
-    mean_B = np.divide(sum_B, pairs_B, out=np.full(len(sum_B), np.nan), where=pairs_B > 0)
-    return np.log(mean_B)
+        for second_ND in modalities_ND[a:]:
+            within = second_ND is first_ND
+            pairs = count_B * (count_B - 1) if within else 2 * count_B**2
+            sum_B += pairs * _mean_potential(weights_BN, first_ND, second_ND, within=within)
+            pairs_B += pairs
+    return np.log(sum_B / pairs_B)
 
 
-def _potential(
+def _mean_potential(
     weights_BN: np.ndarray, first_ND: np.ndarray, second_ND: np.ndarray, *, within: bool
 ) -> np.ndarray:
-    """Sum over ordered pairs of w_i w_j exp(-2 ‖a_i - b_j‖²), (B,); without i = j within one modality."""
-    sum_B = np.zeros(len(weights_BN))
+    """Mean over pairs of exp(-2 ‖a_i - b_j‖²), (B,): over i ≠ j within one modality, over all i, j between two."""
+    left_out_BN = np.square(weights_BN) - (0 if within else weights_BN)
+    sum_B, pairs_B = np.zeros(len(weights_BN)), np.square(weights_BN.sum(1, dtype=np.float64))
     for start in range(0, len(first_ND), _CHUNK):
         rows = slice(start, min(start + _CHUNK, len(first_ND)))
         kernel = np.exp(4 * (first_ND[rows] @ second_ND.T) - 4)  # ‖a - b‖² = 2 - 2 a·b for unit vectors
-        if within:
-            kernel[np.arange(len(kernel)), np.arange(rows.start, rows.stop)] = 0
+        own = kernel[np.arange(len(kernel)), np.arange(rows.start, rows.stop)]
         sum_B += (weights_BN[:, rows] * (weights_BN @ kernel.T)).sum(1, dtype=np.float64)
-    return sum_B
+        sum_B -= left_out_BN[:, rows] @ own
+        pairs_B -= left_out_BN[:, rows].sum(1)
+    return np.divide(sum_B, pairs_B, out=np.full(len(sum_B), np.nan), where=pairs_B > 0)
 
 
 def _has_text(embeddings: Embeddings) -> np.ndarray:

@@ -1,0 +1,191 @@
+"""The surface: which commands and flags there are, and how bad input is told."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from eclip.cli import COMMANDS, main
+
+# Grows only on purpose: a new flag is a line here and a line in the changelog.
+FLAGS = {
+    "data phantom": "out studies annotated seed workers",
+    "data build": "out root image-size workers gaze reports images table image text patient split labels boxes "
+    "masks fixations",
+    "data inspect": "out",
+    "evaluate": "model data out tasks split prompts seed",
+    "compare": "",
+    "embed": "model out data images texts",
+    "demo": "out seed",
+    "train": "",  # below
+}
+TRAIN_FLAGS = {
+    "data", "out", "resume", "no-resume", "steps", "batch-size", "seed", "precision",
+    "validate-every", "checkpoint-every", "log-every",
+    "optim.lr", "optim.weight-decay", "optim.betas", "optim.warmup", "optim.clip-norm",
+    "loading.plain-rows", "loading.workers", "loading.augmentation.degrees", "loading.augmentation.translate",
+    "loading.augmentation.scale", "loading.augmentation.contrast", "loading.augmentation.noise",
+    "method.curriculum.cold", "method.curriculum.warm", "method.curriculum.cool", "method.curriculum.start",
+    "method.curriculum.peak", "method.curriculum.final", "method.mixup-alpha", "method.priming-weight",
+    "method.batch-share", "method.processor-lr", "method.processor.patch-size", "method.processor.width",
+    "method.processor.heads",
+    "model.embedding-dim", "model.text-pooling", "model.temperature", "model.max-length",
+    "model.preprocessing.size", "model.preprocessing.mean", "model.preprocessing.std",
+}  # fmt: skip
+
+
+def flags_in_help(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([*command.split(), "--help"])
+    assert stopped.value.code == 0
+    text = re.sub(r"[│╭╰─╮╯]", " ", capsys.readouterr().out)
+    return set(re.findall(r"(?<![\w-])--([a-z][\w.-]*)", text)) - {"help"}, text
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+def test_commands_have_these_flags_and_an_example(command, capsys):
+    flags, text = flags_in_help(command, capsys)
+    assert flags - {"gaze"} == set(FLAGS[command].split()) - {"gaze"}
+    assert f"eclip {command}" in text
+    assert "Example" in text
+
+
+def test_there_is_no_other_command():
+    assert set(COMMANDS) == set(FLAGS)
+
+
+def test_train_has_these_flags_and_those_of_the_model(capsys):
+    flags, text = flags_in_help("train phantom-eclip", capsys)
+    of_the_towers = {flag for flag in flags if flag.startswith(("model.image.", "model.text."))}
+    assert flags - of_the_towers == TRAIN_FLAGS
+    assert "Example" in text
+
+
+def test_an_option_of_another_method_is_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", "phantom-clip", "--data", "a", "--out", "b", "--method.mixup-alpha", "0.2"])
+    assert stopped.value.code == 2
+
+
+def test_help_lists_every_command(capsys):
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"eclip {command}" in shown
+
+
+def test_list_names_every_recipe(capsys):
+    from eclip.recipes import RECIPES
+
+    assert main(["train", "--list"]) == 0
+    shown = capsys.readouterr().out
+    for name in RECIPES:
+        assert name in shown
+
+
+def test_import_eclip_stays_cheap():
+    """Torch and transformers are imported when a model is asked for."""
+    command = "import sys, eclip, eclip.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
+
+
+def refused(arguments, capsys):
+    """The one line that a command ends with."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("eclip: ")]
+    assert len(lines) == 1
+    assert "Traceback" not in captured.err
+    return lines[0]
+
+
+def test_missing_folders_are_named(tmp_path, capsys):
+    nowhere = tmp_path / "nowhere"
+    out = tmp_path / "out"
+    for arguments in [
+        ["data", "build", "mimic-cxr", "--root", nowhere, "--out", out],
+        ["data", "build", "csv", "--table", nowhere, "--image", "a", "--text", "b", "--out", out],
+        ["data", "inspect", nowhere],
+        ["train", "phantom-clip", "--data", nowhere, "--out", out],
+        ["evaluate", "--model", nowhere, "--data", nowhere, "--out", out],
+        ["embed", "--model", nowhere, "--images", "a.jpg", "--out", out],
+        ["compare", nowhere, nowhere],
+    ]:
+        assert str(nowhere) in refused(arguments, capsys)
+        assert not out.exists()
+
+
+def test_a_word_that_is_no_command_or_recipe_is_told(capsys):
+    assert main(["trian"]) == 2
+    assert "no command 'trian'" in capsys.readouterr().err
+    assert "no recipe 'phantom-clop'; there are" in refused(["train", "phantom-clop"], capsys)
+    assert "which recipe" in refused(["train", "--data", "a", "--out", "b"], capsys)
+    assert "exactly one of" in refused(["embed", "--model", "m", "--out", "o"], capsys)
+
+
+@pytest.fixture
+def table(tmp_path):
+    Image.new("L", (40, 40), 99).save(tmp_path / "good.png")
+    (tmp_path / "bad.png").write_text("no image")
+    lines = ["file,report", "good.png,Clear lungs.", "bad.png,Effusion.", "gone.png,Nodule.", "good.png,"]
+    (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path / "table.csv"
+
+
+def test_rows_that_cannot_be_used_are_listed_and_the_others_kept(table, tmp_path, capsys):
+    out = tmp_path / "store"
+    arguments = ["data", "build", "csv", "--table", table, "--image", "file", "--text", "report", "--out", out]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert "1 studies stored" in capsys.readouterr().out
+    rejected = json.loads((out / "manifest.json").read_text())["rejected"]
+    assert [row["row"] for row in rejected] == ["row 3", "row 4", "row 5"] or len(rejected) == 3
+    assert all(row["file"] and row["reason"] for row in rejected)
+
+
+def test_a_column_that_is_not_there_is_named(table, tmp_path, capsys):
+    arguments = ["data", "build", "csv", "--table", table, "--image", "picture", "--text", "report"]
+    line = refused([*arguments, "--out", tmp_path / "store"], capsys)
+    assert "picture" in line
+    assert "table.csv" in line
+
+
+def test_a_build_that_leaves_nothing_fails(table, tmp_path, capsys):
+    table.write_text("file,report\nbad.png,Effusion.\n")
+    arguments = ["data", "build", "csv", "--table", table, "--image", "file", "--text", "report"]
+    refused([*arguments, "--out", tmp_path / "store"], capsys)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_store_of_a_newer_schema_and_a_broken_store_are_told(phantom_store, tmp_path, capsys):
+    store = shutil.copytree(phantom_store, tmp_path / "store")
+    manifest = json.loads((store / "manifest.json").read_text())
+    (store / "manifest.json").write_text(json.dumps(manifest | {"schema_version": 99}))
+    assert "newer" in refused(["data", "inspect", store], capsys)
+    (store / "manifest.json").write_text(json.dumps(manifest))
+    shard = next(store.glob("*.parquet"))
+    shard.write_bytes(shard.read_bytes()[:-100])
+    shutil.rmtree(store / ".arrow", ignore_errors=True)
+    assert shard.name in refused(["data", "inspect", store], capsys)
+
+
+def test_gaze_for_unknown_images_is_listed(phantom, tmp_path):
+    """Recordings of images that the tree does not have do not vanish."""
+    tree = shutil.copytree(phantom / "mimic-cxr-jpg", tmp_path / "mimic")
+    fixations = phantom / "reflacx" / "main_data"
+    gone = next(line for line in (fixations / "metadata_phase_3.csv").read_text().splitlines()[1:])
+    dicom = re.search(r"[0-9a-f]{8}(?:-[0-9a-f]{8}){4}", gone).group()
+    for suffix in ("metadata", "split"):
+        import gzip
+
+        path = tree / f"mimic-cxr-2.0.0-{suffix}.csv.gz"
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+        path.write_bytes(gzip.compress("\n".join(line for line in lines if dicom not in line).encode()))
+    out = tmp_path / "store"
+    arguments = ["data", "build", "mimic-cxr", "--root", tree, "--gaze", f"reflacx={phantom / 'reflacx'}", "--out", out]
+    assert main([str(argument) for argument in arguments]) == 0
+    rejected = json.loads((out / "manifest.json").read_text())["rejected"]
+    assert any("unknown" in row["reason"] or dicom in row["reason"] + row["row"] for row in rejected)
