@@ -15,7 +15,7 @@ from eclip.models.model import load
 from eclip.recipes import RECIPES
 from eclip.training.train import train
 
-STUDIES, ANNOTATED = 3000, 450
+STUDIES, ANNOTATED = 4500, 600
 NOTICE = (
     "This is a phantom: chest X-rays, reports and gaze are drawn and written by a program, to show the whole way from "
     "data to scores. Nothing here says how well a method works on patients, and a difference marked “within noise” "

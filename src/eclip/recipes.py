@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from eclip.models.dual_encoder import DualEncoderConfig
-from eclip.models.heatmap_processor import HeatmapProcessorConfig
 from eclip.models.preprocessing import Preprocessing
 from eclip.training.config import OptimConfig, TrainConfig
 from eclip.training.curriculum import Curriculum
@@ -29,20 +28,20 @@ def phantom_clip() -> TrainConfig:
                 "num_hidden_layers": 2,
                 "num_attention_heads": 4,
                 "intermediate_size": 256,
-                "max_position_embeddings": 128,
+                "max_position_embeddings": 64,
                 "hidden_dropout_prob": 0.0,
                 "attention_probs_dropout_prob": 0.0,
             },
             embedding_dim=128,
             text_pooling="mean",
-            max_length=96,
+            max_length=64,
             preprocessing=Preprocessing(size=128),
         ),
-        optim=OptimConfig(lr=1e-3),
-        steps=800,
-        batch_size=48,
-        validate_every=100,
-        checkpoint_every=100,
+        optim=OptimConfig(lr=1e-3, weight_decay=0.05, warmup=0.05),
+        steps=1400,
+        batch_size=32,
+        validate_every=200,
+        checkpoint_every=200,
     )
 
 
@@ -50,8 +49,7 @@ def phantom_eclip() -> TrainConfig:
     """The paper's eCLIP around the same small CLIP; the processor learns faster, for its priming is short."""
     config = phantom_clip()
     config.method = EclipConfig(
-        curriculum=Curriculum(cold=0.2, warm=0.3, cool=0.3),
-        processor=HeatmapProcessorConfig(patch_size=8, width=64, heads=4),
+        curriculum=Curriculum(cold=0.15),
         processor_lr=3.0,
     )
     return config

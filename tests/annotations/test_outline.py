@@ -86,7 +86,8 @@ def test_masks_of_another_size_are_scaled():
     for mask in (small, large):
         scaled = inside(annotation("mask", mask=png(mask)), 12, 20)
         np.testing.assert_array_equal(scaled, np.kron(small, np.ones((6, 10))) == 1)
-    covered = np.array([[0, 0, 1, 0, 1, 1], [0, 0, 0, 0, 0, 1]], np.uint8)  # nothing, a quarter, three quarters
+    # nothing, a quarter and three quarters
+    covered = np.array([[0, 0, 1, 0, 1, 1], [0, 0, 0, 0, 0, 1]], np.uint8)
     assert inside(annotation("mask", mask=png(covered)), 1, 3).tolist() == [[False, False, True]]
 
 
