@@ -89,7 +89,9 @@ def test_list_names_every_recipe(capsys):
 
 def test_import_eclip_stays_cheap():
     """Torch and transformers are imported when a model is asked for."""
-    command = "import sys, eclip, eclip.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    command = (
+        "import sys, eclip, eclip.cli; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", command], check=False).returncode == 0
 
 
@@ -138,7 +140,19 @@ def table(tmp_path):
 
 def test_rows_that_cannot_be_used_are_listed_and_the_others_kept(table, tmp_path, capsys):
     out = tmp_path / "store"
-    arguments = ["data", "build", "csv", "--table", table, "--image", "file", "--text", "report", "--out", out]
+    arguments = [
+        "data",
+        "build",
+        "csv",
+        "--table",
+        table,
+        "--image",
+        "file",
+        "--text",
+        "report",
+        "--out",
+        out,
+    ]
     assert main([str(argument) for argument in arguments]) == 0
     assert "1 studies stored" in capsys.readouterr().out
     rejected = json.loads((out / "manifest.json").read_text())["rejected"]
@@ -185,7 +199,17 @@ def test_gaze_for_unknown_images_is_listed(phantom, tmp_path):
         lines = gzip.decompress(path.read_bytes()).decode().splitlines()
         path.write_bytes(gzip.compress("\n".join(line for line in lines if dicom not in line).encode()))
     out = tmp_path / "store"
-    arguments = ["data", "build", "mimic-cxr", "--root", tree, "--gaze", f"reflacx={phantom / 'reflacx'}", "--out", out]
+    arguments = [
+        "data",
+        "build",
+        "mimic-cxr",
+        "--root",
+        tree,
+        "--gaze",
+        f"reflacx={phantom / 'reflacx'}",
+        "--out",
+        out,
+    ]
     assert main([str(argument) for argument in arguments]) == 0
     rejected = json.loads((out / "manifest.json").read_text())["rejected"]
     assert any("unknown" in row["reason"] or dicom in row["reason"] + row["row"] for row in rejected)

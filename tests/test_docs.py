@@ -39,10 +39,12 @@ def test_links_of_the_page_lead_somewhere(page):
 
 def test_python_of_the_readme_runs(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
-    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    (code,) = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE
+    )
     image = next((workplace / "phantom").rglob("*.jpg"))
     (workplace / "image.jpg").write_bytes(image.read_bytes())
     names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)
+    exec(compile(code, "README.md", "exec"), names)  # noqa: S102
     assert list(names["table"].columns) == ["effusion", "clear"]
     assert names["table"].to_numpy().sum() == pytest.approx(1, abs=1e-5)

@@ -1,0 +1,1 @@
+"""From files on disk to a study store, and from a store to batches."""

@@ -1,0 +1,1 @@
+"""A generator of chest radiographs, reports and readings whose truth is known."""
