@@ -14,7 +14,7 @@ def small_demo(monkeypatch):
     def small(recipe):
         config = recipe()
         config.model.preprocessing = dataclasses.replace(config.model.preprocessing, size=64)
-        return dataclasses.replace(config, steps=10, batch_size=8, validate_every=5, checkpoint_every=5)
+        return dataclasses.replace(config, steps=10, batch_size=8, validate_every=5)
 
     monkeypatch.setattr(demo, "STUDIES", 120)
     monkeypatch.setattr(demo, "ANNOTATED", 40)

@@ -1,6 +1,7 @@
 """The whole way on the phantom, from nothing to a page to look at. What `make demo` runs."""
 
 import json
+import sys
 from pathlib import Path
 
 from rich.console import Console
@@ -62,11 +63,14 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
     runs = [RunView(method, out / method / "evaluation", out / method) for method in METHODS]
     write_page(out / "index.html", title="eclip demo", notice=NOTICE, runs=runs, store=store)
     console.rule("Done")
-    console.print(f"The page: [bold]{(out / 'index.html').resolve()}[/]\n\nTry next:")
+    console.print(f"The page: [bold]{(out / 'index.html').resolve()}[/]\n\nTry next:", soft_wrap=True)
+    eclip = (
+        sys.argv[0] if Path(sys.argv[0]).name == "eclip" else "eclip"
+    )  # as it was called: perhaps .venv/bin/eclip
     image = next((trees / "mimic-cxr-jpg" / "files").rglob("*.jpg"))
-    console.print(f"  eclip data inspect {data} --out {out / 'sheet.png'}", highlight=False)
-    console.print(
-        f"  eclip embed --model {out / 'eclip'} --images {image} --out {out / 'embedding.parquet'}",
-        highlight=False,
-    )
-    console.print(f"  eclip train phantom-eclip --data {data} --out runs/mine --steps 200", highlight=False)
+    for command in (
+        f"data inspect {data} --out {out / 'sheet.png'}",
+        f"embed --model {out / 'eclip'} --images {image} --out {out / 'embedding.parquet'}",
+        f"train phantom-eclip --data {data} --out runs/mine --steps 200",
+    ):
+        console.print(f"  {eclip} {command}", highlight=False, soft_wrap=True)

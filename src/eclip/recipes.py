@@ -41,7 +41,6 @@ def phantom_clip() -> TrainConfig:
         steps=1400,
         batch_size=32,
         validate_every=200,
-        checkpoint_every=200,
     )
 
 

@@ -86,7 +86,7 @@ def test_class_vectors_are_means_of_unit_vectors_made_unit_again():
 def test_zero_shot_is_the_softmax_of_scaled_cosines(images):
     model, prompts = small_model(), {"effusion": TEXTS[:2], "clear": TEXTS[3:]}
     table = model.zero_shot(images, prompts)
-    logits = model.embed_images(images) @ model.embed_classes(prompts).T * float(model.encoder.scale)
+    logits = model.embed_images(images) @ model.embed_classes(prompts).T * model.encoder.scale.item()
     expected = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(table.to_numpy(), expected, rtol=1e-4)
     assert list(table.columns) == ["effusion", "clear"]

@@ -31,7 +31,7 @@ ECLIP = EclipConfig(
 
 
 def small_run(method=ECLIP, **changes):
-    settings = {"steps": 12, "batch_size": 6, "precision": "32", "validate_every": 4, "checkpoint_every": 4}
+    settings = {"steps": 12, "batch_size": 6, "precision": "32", "validate_every": 4}
     settings |= {"log_every": 1, "loading": LoadingConfig(workers=0), "optim": OptimConfig(lr=1e-3)}
     text = BERT | {"vocab_size": 300, "hidden_dropout_prob": 0.1}
     return TrainConfig(method=method, model=small_config(text=text), **(settings | changes))

@@ -67,9 +67,8 @@ class DualEncoder(nn.Module):
         self.config = config
         self.preprocessing = config.preprocessing
         self.image_model = _tower(config.image, field="image")
-        self.image_model.to(
-            memory_format=torch.channels_last
-        )  # several times faster where convolutions are bf16
+        # bf16 convolutions are several times faster so
+        nn.Module.to(self.image_model, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.text_model = _tower(config.text, field="text")
         self.image_projection = nn.Linear(_width(self.image_model.config), config.embedding_dim, bias=False)
         self.text_projection = nn.Linear(_width(self.text_model.config), config.embedding_dim, bias=False)

@@ -63,8 +63,7 @@ class TrainConfig:
         batch_size: Studies a step, over all processes.
         seed: Of every draw.
         precision: "auto" is bf16 where the processor has it, else 32 bit.
-        validate_every: Steps between validations.
-        checkpoint_every: Steps between checkpoints to resume from.
+        validate_every: Steps between validations, each followed by a checkpoint to resume from.
         log_every: Steps between logged values.
     """
 
@@ -77,7 +76,6 @@ class TrainConfig:
     seed: int = 0
     precision: Precision = "auto"
     validate_every: int = 500
-    checkpoint_every: int = 500
     log_every: int = 10
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from torch import Tensor, nn
+from torch import nn
 
 from eclip.data.draws import torch_seed
 from eclip.data.loading import Batch
@@ -23,8 +23,11 @@ class TrainingModule(pl.LightningModule):
         super().__init__()
         self.method, self.config = method, config
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step. Dropout is drawn anew from (seed, step, rank), so that a resumed run draws the same."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """One step: the loss, and the values worth watching by name.
+
+        Dropout is drawn anew from (seed, step, rank), so that a resumed run draws the same.
+        """
         torch.manual_seed(torch_seed(self.config.seed, batch.step, f"dropout {self.global_rank}"))
         losses = self.method(batch)
         total = losses.total
@@ -35,8 +38,7 @@ class TrainingModule(pl.LightningModule):
             )
         values = {"loss": total.detach()} | {name: term.detach() for name, term in losses.terms.items()}
         values |= losses.metrics | {"temperature": 1 / self.method.encoder.scale.detach()}
-        self.log_dict({f"train/{name}": value for name, value in values.items()}, batch_size=1)
-        return total
+        return {"loss": total, "values": {f"train/{name}": value for name, value in values.items()}}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The contrastive loss of the plain encoder on studies never trained on; every rank sees all of them."""

@@ -9,10 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress(Callback):
-    """Shows loss, in-batch accuracy, probability of an expert batch and studies a second; logs the last as well."""
+    """Shows loss, in-batch accuracy, probability of an expert batch and studies a second, and logs every value."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, *, log_every: int) -> None:
+        self.name, self.log_every = name, log_every
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=16),
@@ -35,17 +35,25 @@ class TrainingProgress(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Show the newest numbers."""
+        """Show the newest values, and log those of every few steps.
+
+        Logged here and not through Lightning, which logs a value again and again after its last measurement.
+        """
         self.studies += len(batch.image_B1HW) + (len(batch.expert.image_E1HW) if batch.expert else 0)
         rate = self.studies * trainer.world_size / (time.perf_counter() - self.since)
-        if batch.step % trainer.log_every_n_steps == 0:
-            module.log("studies_per_second", rate)
+        values = outputs["values"]
+        if batch.step % self.log_every == 0:
+            for logger in trainer.loggers:
+                logger.log_metrics(
+                    {name: float(value) for name, value in values.items()} | {"studies_per_second": rate},
+                    step=batch.step,
+                )
+                logger.save()
         if not trainer.is_global_zero:
             return
-        values = trainer.callback_metrics
         shown = [f"loss {float(values['train/loss']):.3f}", f"accuracy {float(values['train/accuracy']):.2f}"]
         if "train/expert_probability" in values:
-            shown.append(f"expert p {float(values['train/expert_probability']):.2f}")
+            shown.append(f"expert p {values['train/expert_probability']:.2f}")
         shown.append(f"{rate:.0f} studies/s")
         self.progress.update(self.task, completed=trainer.global_step, numbers=" · ".join(shown))
 

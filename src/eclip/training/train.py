@@ -73,7 +73,12 @@ def train(
     tokenizer = _tokenizer(config, store)
     method = config.method.build(_encoder(config, tokenizer), steps=config.steps, seed=config.seed)
     trainer = _trainer(
-        config, out, recipe or config.method.name, first_step=first_step, callbacks=callbacks or []
+        config,
+        out,
+        recipe or config.method.name,
+        validates=len(store.rows(split="validate")) > 0,
+        first_step=first_step,
+        callbacks=callbacks or [],
     )
     loaders = _loaders(config, store, tokenizer, trainer, first_step=first_step)
     with warnings.catch_warnings():
@@ -138,9 +143,12 @@ def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> DualEnc
 
 
 def _trainer(
-    config: TrainConfig, out: Path, name: str, *, first_step: int, callbacks: list[Callback]
+    config: TrainConfig, out: Path, name: str, *, validates: bool, first_step: int, callbacks: list[Callback]
 ) -> pl.Trainer:
     checkpoints: dict[str, Any] = {"dirpath": out / "checkpoints", "enable_version_counter": False}
+    after_validation: dict[str, Any] = (
+        {"save_on_train_epoch_end": False} if validates else {"every_n_train_steps": config.validate_every}
+    )
     return pl.Trainer(
         accelerator="auto",
         devices="auto" if torch.cuda.is_available() else 1,
@@ -162,9 +170,11 @@ def _trainer(
             TensorBoardLogger(out, name="logs", version="", purge_step=first_step or None),
         ],
         callbacks=[
-            TrainingProgress(name),
-            ModelCheckpoint(filename="last", every_n_train_steps=config.checkpoint_every, **checkpoints),
+            TrainingProgress(name, log_every=config.log_every),
             ModelCheckpoint(filename="best", monitor="validation/loss", **checkpoints),
+            ModelCheckpoint(
+                filename="last", **checkpoints, **after_validation
+            ),  # after best, whose state it keeps
             *callbacks,
         ],
     )

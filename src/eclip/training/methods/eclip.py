@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from eclip.data.draws import generator
 from eclip.data.loading import Batch, ExpertBatch
@@ -69,10 +70,8 @@ class Eclip(Method):
         """InfoNCE over the images and the mixed expert views together; during the cold start, priming beside it."""
         encoder = self.encoder
         image = encoder.preprocessing.normalise(batch.image_B1HW)
-        views = (
-            image if batch.expert is None else torch.cat([image, self._mixed_views(batch.expert, batch.step)])
-        )
-        image_ND, text_ND = encoder.encode_image(views), encoder.encode_text(batch.tokens)
+        views = None if batch.expert is None else self._mixed_views(batch.expert, batch.step)
+        image_ND, text_ND = self._encode(image, views), encoder.encode_text(batch.tokens)
         plain = len(image)
         losses = StepLosses(
             {"contrastive": info_nce(image_ND, text_ND, encoder.scale)},
@@ -90,6 +89,25 @@ class Eclip(Method):
     def learning_rate_factors(self) -> Iterator[tuple[nn.Module, float]]:
         """The heatmap processor has a learning rate of its own."""
         yield self.heatmap_processor, self.config.processor_lr
+
+    def _encode(self, image: Tensor, views: Tensor | None) -> Tensor:
+        """Unit vectors of the images, then of the expert views; one pass, unless the encoder has batch norms.
+
+        Their statistics must be those of images: no expert view is there at inference.
+        """
+        if views is None:
+            return self.encoder.encode_image(image)
+        norms = [module for module in self.encoder.modules() if isinstance(module, _BatchNorm)]
+        if not norms:
+            return self.encoder.encode_image(torch.cat([image, views]))
+        image_BD = self.encoder.encode_image(image)
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.momentum = 0.0
+        view_ED = self.encoder.encode_image(views)
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        return torch.cat([image_BD, view_ED])
 
     def _mixed_views(self, expert: ExpertBatch, step: int) -> Tensor:
         """λ I + (1 − λ) h(I, E): section 3.3."""
