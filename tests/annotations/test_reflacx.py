@@ -462,3 +462,11 @@ def test_the_phantom_is_read_as_a_loop_over_its_tables_reads_it(phantom):
         assert np.allclose([(f.x, f.y, f.start) for f in gaze.fixations], expected, rtol=0, atol=1e-12)
         text = (main / row["id"] / "transcription.txt").read_text()
         assert " ".join(sentence.text for sentence in gaze.sentences) == text
+
+
+@pytest.mark.parametrize("name", ["P3/../../elsewhere", "P3", "P300R000001/..", "P300R0000011"])
+def test_an_id_that_is_no_recording_names_no_folder(tmp_path, name):
+    write_metadata(tmp_path, row_of(RECORDING) | {"id": name})
+    readings, (rejection,) = read(tmp_path)
+    assert readings == []
+    assert "not an id of a recording" in rejection.reason

@@ -4,6 +4,7 @@ Bigolin Lanfredi et al., "REFLACX, a dataset of reports and eye-tracking data fo
 chest x-rays", Scientific Data 2022.
 """
 
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ _GAZE = ("timestamp_start_fixation", "timestamp_end_fixation", "x_position", "y_
 _OLDER_NAMES = {"average_x_position": "x_position", "average_y_position": "y_position"}
 _PIXELS_PER_DEGREE = ("angular_resolution_x_pixels_per_degree", "angular_resolution_y_pixels_per_degree")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_ID = re.compile(r"P[123]\d{2}R\d{6}")
 _SHOWN = tuple(f"{side}_shown_from_image" for side in _SIDES)
 _SPOKEN = ("word", "timestamp_start_word", "timestamp_end_word")
 _TRUE = {"true", "1", "1.0"}
@@ -112,6 +114,8 @@ def _recordings(main: Path, reject: Reject) -> Iterator[_Recording]:
     for file in files:
         for row in read_table(file, columns=_META, reject=reject).to_dict("records"):
             try:
+                if not _ID.fullmatch(row["id"]):  # it names a folder, which must be one of the dataset's
+                    raise InputError("not an id of a recording, as P300R123456")
                 if row["id"] in seen:
                     raise InputError("the recording is listed twice")
                 seen.add(row["id"])
