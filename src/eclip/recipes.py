@@ -38,7 +38,7 @@ def phantom_clip() -> TrainConfig:
             preprocessing=Preprocessing(size=128),
         ),
         optim=OptimConfig(lr=1e-3, weight_decay=0.05, warmup=0.05),
-        steps=1400,
+        steps=1200,
         batch_size=32,
         validate_every=200,
     )
