@@ -45,12 +45,9 @@ def phantom_clip() -> TrainConfig:
 
 
 def phantom_eclip() -> TrainConfig:
-    """The paper's eCLIP around the same small CLIP; the processor learns faster, for its priming is short."""
+    """The paper's eCLIP around the same small CLIP, with a longer cold start, for its steps are few."""
     config = phantom_clip()
-    config.method = EclipConfig(
-        curriculum=Curriculum(cold=0.15),
-        processor_lr=3.0,
-    )
+    config.method = EclipConfig(curriculum=Curriculum(cold=0.25), processor_lr=0.3)
     return config
 
 
