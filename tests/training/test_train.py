@@ -114,6 +114,23 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(store, whole_run, t
     assert_same_run(whole_run, out)
 
 
+def test_ctrl_c_is_an_interruption_and_leaves_a_run_to_resume(store, whole_run, tmp_path):
+    class CtrlC(Callback):
+        def on_train_batch_end(self, trainer, *args):
+            if trainer.global_step == 5:
+                raise KeyboardInterrupt
+
+    handler = signal.getsignal(signal.SIGINT)  # Lightning ignores further Ctrl-C from here on
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(small_run(), data=store, out=tmp_path / "run", callbacks=[CtrlC()])
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert not (tmp_path / "run" / "model").exists()
+    train(small_run(), data=store, out=tmp_path / "run", resume=True)
+    assert_same_run(whole_run, tmp_path / "run")
+
+
 def test_workers_change_nothing(store, whole_run, tmp_path):
     config = small_run(loading=LoadingConfig(workers=2))
     assert_same_run(whole_run, train(config, data=store, out=tmp_path / "run"))

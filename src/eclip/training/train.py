@@ -83,9 +83,10 @@ def train(
     loaders = _loaders(config, store, tokenizer, trainer, first_step=first_step)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(lightning|torch|kornia).*")
-        trainer.fit(TrainingModule(method, config), *loaders, ckpt_path=checkpoint, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(TrainingModule(method, config), *loaders, ckpt_path=checkpoint, weights_only=True)
+        except SystemExit as stopped:  # what Lightning makes of Ctrl-C
+            raise KeyboardInterrupt from stopped
     if trainer.is_global_zero:
         _export(config, method, tokenizer, out, recipe=recipe, store=store)
     trainer.strategy.barrier()
