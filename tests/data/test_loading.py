@@ -125,20 +125,22 @@ def test_without_augmentation_images_and_heatmaps_are_those_of_the_store(store):
         np.testing.assert_allclose(heatmap[0], render([in_crop], 32, 32), atol=2e-3)
 
 
-@pytest.mark.parametrize("annotation", ["gaze", "box"])
-def test_heatmap_follows_the_image_through_augmentation(tmp_path, annotation):
+def test_heatmap_follows_the_image_through_augmentation(tmp_path):
     """The bright spot that every image has moves; the annotation stays on it."""
     store = small_store(tmp_path / "store", annotation="gaze")
     turn = Augmentation(AugmentationConfig(degrees=30, translate=0.15, scale=(0.8, 1.3), contrast=0, noise=0))
     loader = batches(
         store, augmentation=turn, expert_probability=lambda step: 1.0, expert_batch_size=8, size=64
     )
+    inside = 0
     for step in range(4):
         expert = loader[step].expert
         for image, heatmap in zip(expert.image_E1HW[:, 0], expert.heatmap_E1HW[:, 0], strict=True):
             row, column = divmod(int(heatmap.argmax()), 64)
             if 4 <= row < 60 and 4 <= column < 60:
                 assert image[row - 2 : row + 3, column - 2 : column + 3].mean() > 0.5
+                inside += 1
+    assert inside >= 8  # else nothing was tested
 
 
 def test_regions_become_heatmaps(tmp_path):

@@ -67,7 +67,7 @@ class DualEncoder(nn.Module):
         self.config = config
         self.preprocessing = config.preprocessing
         self.image_model = _tower(config.image, field="image")
-        # bf16 convolutions are several times faster so
+        # bf16 convolutions on a CPU are faster so
         nn.Module.to(self.image_model, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.text_model = _tower(config.text, field="text")
         self.image_projection = nn.Linear(_width(self.image_model.config), config.embedding_dim, bias=False)
