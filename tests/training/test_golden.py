@@ -31,5 +31,7 @@ def test_fifty_steps_follow_the_golden_curve(recipe, phantom_store, tmp_path, re
     if request.config.getoption("--regenerate-golden"):
         path.write_text("".join(f"{step} {loss!r}\n" for step, loss in enumerate(losses)))
     expected = np.loadtxt(path)[:, 1]
-    np.testing.assert_allclose(losses[:5], expected[:5], rtol=1e-4)
-    np.testing.assert_allclose(losses, expected, rtol=2e-2)  # rounding differs between processors and grows
+    # Rounding differs between processors and grows: the same commit, on the processor that the curves are from and on
+    # another, was 5e-7 apart at step 3, 2e-4 at step 4, 1e-2 at step 49.
+    np.testing.assert_allclose(losses[:4], expected[:4], rtol=1e-5)
+    np.testing.assert_allclose(losses, expected, rtol=2e-2)
