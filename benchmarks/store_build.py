@@ -19,6 +19,7 @@ from PIL import Image
 
 from eclip.data.build import build
 from eclip.data.images import decode, fit
+from eclip.data.sources.lab.table import Table
 from eclip.data.store import Store
 
 
@@ -29,18 +30,16 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        options = _write(root, arguments.images, arguments.height, arguments.width)
+        source = _write(root, arguments.images, arguments.height, arguments.width)
         plain = _rate(arguments.images, lambda: _plain(sorted(root.glob("*.jpg"))))
         print(f"plain Pillow, one process:  {plain:7.1f} images/s")
         for workers in sorted({1, os.cpu_count() or 1}):
-            rate = _rate(
-                arguments.images, lambda w=workers: build("csv", None, root / "store", workers=w, **options)
-            )
+            rate = _rate(arguments.images, lambda w=workers: build(source, root / "store", workers=w))
             print(f"eclip data build, {workers} processes: {rate:7.1f} images/s, {rate / plain:.1f} ×")
         _reading(root / "store")
 
 
-def _write(root: Path, images: int, height: int, width: int) -> dict[str, object]:
+def _write(root: Path, images: int, height: int, width: int) -> Table:
     rng = np.random.default_rng(0)
     for i in range(images):
         coarse = Image.fromarray(rng.integers(0, 255, (height // 16, width // 16), dtype=np.uint8))
@@ -49,7 +48,7 @@ def _write(root: Path, images: int, height: int, width: int) -> dict[str, object
         Image.fromarray(np.uint8((smooth + grain).clip(0, 255))).save(root / f"{i:05d}.jpg", quality=95)
     rows = [{"file": f"{i:05d}.jpg", "report": f"Image number {i}."} for i in range(images)]
     pd.DataFrame(rows).to_csv(root / "table.csv", index=False)
-    return {"table": root / "table.csv", "image": "file", "text": "report"}
+    return Table(table=root / "table.csv", image="file", text="report")
 
 
 def _plain(files: list[Path]) -> None:

@@ -51,3 +51,11 @@ def phantom_store(phantom, tmp_path_factory):
     command += f" --gaze egd-cxr={phantom}/egd-cxr --gaze reflacx={phantom}/reflacx"
     assert main(command.split()) == 0
     return out
+
+
+def pytest_terminal_summary(terminalreporter):
+    from broken_files import TRIED
+
+    if TRIED:
+        told = ", ".join(f"{count} of {name}" for name, count in sorted(TRIED.items()))
+        terminalreporter.write_line(f"{TRIED.total()} broken inputs stood: {told}")

@@ -11,14 +11,19 @@ from eclip.data.store import Store, Study, write_store
 FINDINGS = ("Atelectasis", "Cardiomegaly", "Edema")
 
 
+def png(pixels):
+    """Uint8 or bool (H, W) as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def small_study(number, *, split="train", annotation=None, shape=(40, 48)):
     """A noisy image with a bright spot whose place follows its finding, a sentence that says so, and its label."""
     draw = np.random.default_rng(number)
     finding = number % len(FINDINGS)
     image = draw.integers(0, 90, shape, dtype=np.uint8)
     image[10:20, 8 + 12 * finding : 18 + 12 * finding] += 150
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
     gaze = Fixation(x=(13 + 12 * finding) / shape[1], y=15 / shape[0], start=0.0, end=0.4)
     annotations = {
         None: (),
@@ -33,7 +38,7 @@ def small_study(number, *, split="train", annotation=None, shape=(40, 48)):
         patient_id=f"patient-{number}",
         split=split,
         view="PA",
-        image=buffer.getvalue(),
+        image=png(image),
         height=shape[0],
         width=shape[1],
         original_height=shape[0],

@@ -128,7 +128,7 @@ def write_egd(root, fixations):
         if known:
             master.append(dict.fromkeys(EGD_MASTER, "") | {
                 "dicom_id": name, "path": f"{folder(number)}/{name}.dcm", "study_id": study(number),
-                "patient_id": patient(number), "anchor_age": "20 - 30",
+                "patient_id": patient(number), "gender": "FM"[number % 2], "anchor_age": "20 - 30",
                 "image_top_pad": 0, "image_bottom_pad": 0,
                 "image_left_pad": 240, "image_right_pad": 240, "Normal": 1, "CHF": 0, "pneumonia": 0,
                 "edema__chx": "-1.0", "no_finding__chx": "1.0", "cxr_exam_indication": "cough,\nfever",
@@ -149,6 +149,42 @@ def write_egd(root, fixations):
     pd.DataFrame(master, columns=EGD_MASTER).to_csv(root / "master_sheet.csv", index=False)
     pd.DataFrame(rows, columns=EGD_FIXATIONS).to_csv(root / "fixations.csv", index=False)
     (root / "bounding_boxes.csv").write_text("dicom_id,bbox_name,x1,x2,y1,y2\n")
+    return root
+
+
+def write_egd_samples(root, samples):
+    """Raw samples in place of EGD-CXR's fixations; `samples`: number to [(seconds, x, y)] in pixels."""
+    (root / "fixations.csv").unlink()
+    rows = [
+        dict.fromkeys(EGD_FIXATIONS, 0) | {
+            "DICOM_ID": dicom_id(number), "Time (in secs)": seconds, "FPOGX": 0.5, "FPOGY": 0.5, "FPOGV": 1,
+            "X_ORIGINAL": x, "Y_ORIGINAL": y,
+        }
+        for number, path in samples.items() for seconds, x, y in path
+    ]  # fmt: skip
+    pd.DataFrame(rows, columns=EGD_FIXATIONS).to_csv(root / "eye_gaze.csv", index=False)
+    return root
+
+
+def write_reflacx_samples(root, samples):
+    """Raw samples in place of REFLACX's fixations; `samples`: for each reading [(seconds, x, y)] in pixels.
+
+    A sample without x is one of a lost eye, whose cells are blank.
+    """
+    for folder, path in zip(sorted((root / "main_data").glob("P*")), samples, strict=True):
+        (folder / "fixations.csv").unlink()
+        columns = ["timestamp_sample", *REFLACX_FIXATIONS[2:]]
+        rows = [
+            dict.fromkeys(columns, 0) | {
+                "timestamp_sample": seconds, "x_position": x, "y_position": y,
+                "angular_resolution_x_pixels_per_degree": 4, "angular_resolution_y_pixels_per_degree": 3,
+                "xmax_shown_from_image": WIDTH, "ymax_shown_from_image": HEIGHT,
+            } if x is not None else dict.fromkeys(columns, "") | {"timestamp_sample": seconds}
+            for seconds, x, y in path
+        ]  # fmt: skip
+        gaze = root / "gaze_data" / folder.name / "gaze.csv"
+        gaze.parent.mkdir(parents=True)
+        pd.DataFrame(rows, columns=columns).to_csv(gaze, index=False, lineterminator="\r\n")
     return root
 
 

@@ -36,11 +36,15 @@ def test_names_say_something_and_files_stay_legible():
         assert len(path.read_text().splitlines()) <= 500, path
 
 
-def test_nothing_unpickles_or_evaluates():
+def test_nothing_unpickles_evaluates_or_runs_programs():
+    """Except gdcm, which ends the process that it runs in when a file is broken: it gets one of its own."""
     for path in SOURCE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec"}, path
             if isinstance(node, ast.Import | ast.ImportFrom):
                 names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-                assert not names & {"pickle", "subprocess", "joblib"}, path
+                forbidden = {"pickle", "subprocess", "joblib"} - {
+                    "subprocess" if path.stem == "gdcm_process" else ""
+                }
+                assert not names & forbidden, path

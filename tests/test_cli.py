@@ -6,17 +6,18 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from PIL import Image
 
 from eclip.cli import COMMANDS, main
+from eclip.data.sources.registry import SOURCES
 
 # Grows only on purpose: a new flag is a line here and a line in the changelog.
 FLAGS = {
     "data phantom": "out studies annotated seed workers",
-    "data build": "out root image-size workers gaze reports images table image text patient split labels boxes "
-    "masks fixations",
+    "data build": "",  # below, a source at a time
     "data inspect": "out",
     "evaluate": "model data out tasks split prompts seed",
     "compare": "",
@@ -39,6 +40,25 @@ TRAIN_FLAGS = {
 }  # fmt: skip
 
 
+BUILD_FLAGS = {"out", "image-size", "workers", "allow-leaks", "no-allow-leaks", "exclude"}
+SOURCE_FLAGS = {
+    "mimic-cxr": "root gaze reports dicom views labeler subset per-class seed",
+    "egd-cxr": "root images reports",
+    "reflacx": "root images reports",
+    "mimic-eye": "root",
+    "gazesearch": "root images reports",
+    "gazeintent": "root images reports",
+    "open-i": "root deidentified views projections",
+    "chexpert": "root views test-labels reports subset per-class seed ids queries",
+    "nih-cxr14": "root subset per-class seed",
+    "rsna": "root",
+    "siim-acr": "root",
+    "vindr-cxr": "root",
+    "csv": "mapping table image text root patient split labels boxes masks fixations mask-folder coco labelme "
+    "narratives",
+}
+
+
 def flags_in_help(command, capsys):
     with pytest.raises(SystemExit) as stopped:
         main([*command.split(), "--help"])
@@ -47,12 +67,47 @@ def flags_in_help(command, capsys):
     return set(re.findall(r"(?<![\w-])--([a-z][\w.-]*)", text)) - {"help"}, text
 
 
-@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name not in {"train", "data build"}])
 def test_commands_have_these_flags_and_an_example(command, capsys):
     flags, text = flags_in_help(command, capsys)
-    assert flags - {"gaze"} == set(FLAGS[command].split()) - {"gaze"}
+    assert flags == set(FLAGS[command].split())
     assert f"eclip {command}" in text
     assert "Example" in text
+
+
+def test_data_build_names_its_sources(capsys):
+    _, text = flags_in_help("data build", capsys)
+    for name in SOURCES:
+        assert re.search(rf"^ *{name} ", text, re.MULTILINE)
+    assert set(SOURCES) == set(SOURCE_FLAGS)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_each_source_has_these_flags_explained_and_an_example(name, capsys):
+    flags, text = flags_in_help(f"data build {name}", capsys)
+    assert flags - {"help"} == BUILD_FLAGS | set(SOURCE_FLAGS[name].split())
+    assert f"Example: eclip data build {name} " in " ".join(text.split())
+    for field in fields(SOURCES[name]):
+        assert re.search(rf"^ +{field.name}: ", SOURCES[name].__doc__, re.MULTILINE), field.name
+
+
+def test_a_list_may_be_given_at_once_or_in_pieces(tmp_path):
+    """`--gaze A --gaze B` is `--gaze A,B`; the last one given would win if nobody saw to it."""
+    nowhere = [f"egd-cxr={tmp_path}/a", f"reflacx={tmp_path}/b"]
+    found = []
+    for words in (["--gaze", nowhere[0], f"--gaze={nowhere[1]}"], ["--gaze", ",".join(nowhere)]):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("eclip.data.build.build", lambda source, *_, **__: found.append(source.gaze))
+            assert main(["data", "build", "mimic-cxr", "--root", str(tmp_path), "--out", "s", *words]) == 0
+    assert found == [tuple(nowhere)] * 2
+
+
+def test_an_option_of_another_source_or_none_is_refused(tmp_path, capsys):
+    for words in (["egd-cxr", "--gaze", "a"], ["mimic-cxr"], ["csv", "--table"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(["data", "build", *words, "--out", str(tmp_path / "s")])
+        assert stopped.value.code == 2
+    assert "no source 'dicom'; there are mimic-cxr" in refused(["data", "build", "dicom"], capsys)
 
 
 def test_there_is_no_other_command():

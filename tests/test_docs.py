@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,9 @@ def workplace(tmp_path_factory):
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in NEEDS_REAL_DATA])
 def test_commands_of_the_page_run(page, workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
+    dataset = Path(page).stem
+    if (ROOT / "tests" / "fabricated" / f"{dataset.replace('-', '_')}.py").is_file():
+        import_module(f"fabricated.{dataset.replace('-', '_')}").write(workplace / dataset)
     for command in commands_of(ROOT / page):
         with capsys.disabled():
             print(f"\n$ {command}")

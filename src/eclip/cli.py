@@ -2,10 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -14,21 +14,24 @@ from tyro.conf import Positional
 
 from eclip.errors import InputError
 
-if TYPE_CHECKING:
-    pass
+console = Console()
+_lists = tyro.constructors.ConstructorRegistry()
 
-Source = Literal["mimic-cxr", "egd-cxr", "reflacx", "csv"]
-Columns = Annotated[
-    tuple[str, ...],
-    tyro.constructors.PrimitiveConstructorSpec(
+
+@_lists.primitive_rule
+def _comma_separated(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """How lists of strings are given to `eclip data build`: A,B."""
+    if info.type != tuple[str, ...]:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,
         metavar="A,B",
         instance_from_str=lambda words: tuple(name.strip() for name in words[0].split(",") if name.strip()),
         is_instance=lambda value: isinstance(value, tuple),
         str_from_instance=lambda names: [",".join(names)],
-    ),
-]
-console = Console()
+    )
 
 
 def data_phantom(
@@ -58,9 +61,9 @@ def data_inspect(store: Positional[Path], /, *, out: Path | None = None) -> None
 
     Args:
         store: The study store.
-        out: PNG to write the contact sheet to.
+        out: PNG or HTML file to write a contact sheet to.
     """
-    from eclip.data.inspection import inspect
+    from eclip.data.inspection.inspect import inspect
     from eclip.data.store import Store
 
     inspect(Store.open(store), out=out)
@@ -154,52 +157,6 @@ def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
     run_demo(out, seed=seed)
 
 
-@dataclass(kw_only=True)
-class BuildOptions:
-    """Build a study store from a dataset. Rows that cannot be used are left out, counted and listed in manifest.json.
-
-    Example: eclip data build mimic-cxr --root mimic-cxr-jpg --gaze egd-cxr=egd-cxr --gaze reflacx=reflacx --out store
-    Example: eclip data build csv --table studies.csv --image file --text report --out store
-
-    Attributes:
-        source: The kind of dataset.
-        out: Store to make.
-        root: Folder of the dataset; for csv, the folder that file names are relative to (default: the table's).
-        image_size: Shorter side of the stored images, in pixels.
-        workers: Processes; all cores if not given.
-        gaze: mimic-cxr: recordings to join, as egd-cxr=DIR or reflacx=DIR; may be repeated.
-        reports: mimic-cxr: folder with the report files, if they are not beside the images.
-        images: egd-cxr and reflacx: the MIMIC-CXR-JPG tree that holds the images.
-        table: csv: the table.
-        image: csv: column with image files.
-        text: csv: column with texts.
-        patient: csv: column with patient ids; without it every row is a patient.
-        split: csv: column with train, validate or test; without it patients are split 80/10/10.
-        labels: csv: columns with 1, 0, -1 or blank, as A,B.
-        boxes: csv: column with boxes.
-        masks: csv: columns with mask files, as A,B.
-        fixations: csv: column with fixation files.
-    """
-
-    source: Positional[Source]
-    out: Path
-    root: Path | None = None
-    image_size: int = 256
-    workers: int | None = None
-    gaze: Annotated[list[str], tyro.conf.UseAppendAction] = field(default_factory=list)
-    reports: Path | None = None
-    images: Path | None = None
-    table: Path | None = None
-    image: str = ""
-    text: str = ""
-    patient: str = ""
-    split: str = ""
-    labels: Columns = ()
-    boxes: str = ""
-    masks: Columns = ()
-    fixations: str = ""
-
-
 def train(arguments: list[str]) -> None:
     """Train a recipe: `eclip train RECIPE --data STORE --out RUN`, options below; `eclip train --list` names recipes.
 
@@ -246,14 +203,71 @@ def train(arguments: list[str]) -> None:
 
 
 def data_build(arguments: list[str]) -> None:
-    """Build a study store from a dataset: mimic-cxr, egd-cxr, reflacx, or any table as csv."""
-    from eclip.data.build import build
+    """Build a study store from a dataset: `eclip data build SOURCE --out STORE`; its --help names the sources.
 
-    options = vars(tyro.cli(BuildOptions, args=arguments, prog="eclip data build"))
-    recordings = [word.partition("=") for word in options.pop("gaze")]
-    if wrong := [word for word, equals, folder in recordings if not (equals and folder)]:
-        raise InputError(f"eclip data build: --gaze {wrong[0]}: expected egd-cxr=DIR or reflacx=DIR")
-    build(**options, gaze={name: Path(folder) for name, _, folder in recordings})
+    Example: eclip data build mimic-cxr --root mimic-cxr-jpg --gaze egd-cxr=egd-cxr --gaze reflacx=reflacx --out store
+    Example: eclip data build csv --table studies.csv --image file --text report --out store
+    """
+    from eclip.data.build import build
+    from eclip.data.sources.registry import SOURCES
+
+    name = arguments[0] if arguments else ""
+    if name in {"", "-h", "--help"}:
+        console.print((data_build.__doc__ or "").replace("\n    ", "\n"), highlight=False)
+        _print_table({name: (kind.__doc__ or "").splitlines()[0] for name, kind in SOURCES.items()})
+        console.print(
+            "\nEach source has options of its own: eclip data build SOURCE --help.", highlight=False
+        )
+        raise SystemExit(0 if name else 2)
+    if name not in SOURCES:
+        raise InputError(f"eclip data build: no source {name!r}; there are {', '.join(SOURCES)}")
+    kind = SOURCES[name]
+
+    def command(
+        *,
+        source: Annotated[kind, tyro.conf.arg(name="")],  # type: ignore[valid-type]
+        out: Path,
+        image_size: int = 256,
+        workers: int | None = None,
+        allow_leaks: bool = False,
+        exclude: tuple[Path, ...] = (),
+    ) -> None:
+        build(source, out, image_size=image_size, workers=workers, allow_leaks=allow_leaks, exclude=exclude)
+
+    command.__doc__ = f"""{(kind.__doc__ or "").partition("Attributes:")[0].strip()}
+
+    Rows that cannot be used are left out, counted and listed in manifest.json. A build that was killed goes on where
+    it was when it is started again.
+
+    Args:
+        out: Store to make.
+        image_size: Shorter side of the stored images, in pixels.
+        workers: Processes; all cores if not given.
+        allow_leaks: Store patients, and images that look alike, although they are in several splits.
+        exclude: Stores whose patients are left out, such as one of test images.
+    """
+    tyro.cli(
+        command,
+        args=_joined(arguments[1:], (field.name for field in fields(kind) if field.type == tuple[str, ...])),
+        prog=f"eclip data build {name}",
+        config=(tyro.conf.AvoidSubcommands,),
+        registry=_lists,
+    )
+
+
+def _joined(arguments: list[str], lists: Iterable[str]) -> list[str]:
+    """Lists that were given in several pieces, `--gaze A --gaze B`, as one, `--gaze A,B`."""
+    flags = {f"--{name.replace('_', '-')}" for name in lists}
+    others: list[str] = []
+    pieces: dict[str, list[str]] = {}
+    words = iter(arguments)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if flag in flags:
+            pieces.setdefault(flag, []).append(value if equals else next(words, ""))
+        else:
+            others.append(word)
+    return others + [word for flag, values in pieces.items() for word in (flag, ",".join(values))]
 
 
 TAKES_ARGUMENTS = (
@@ -304,8 +318,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _print_commands() -> None:
     console.print("[bold]eclip[/]: medical image-text models that learn from expert annotations\n")
-    table = Table.grid(padding=(0, 2))
-    for name, command in COMMANDS.items():
-        table.add_row("", f"[bold]eclip {name}[/]", (command.__doc__ or "").splitlines()[0])
-    console.print(table)
+    _print_table(
+        {f"eclip {name}": (command.__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
+    )
     console.print("\nEach command explains itself with --help. Research use only; not a medical device.")
+
+
+def _print_table(rows: Mapping[str, str]) -> None:
+    table = Table.grid(padding=(0, 2))
+    for name, text in rows.items():
+        table.add_row("", f"[bold]{name}[/]", text)
+    console.print(table)

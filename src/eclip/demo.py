@@ -8,6 +8,7 @@ from rich.console import Console
 
 from eclip.data.build import build
 from eclip.data.phantom.trees import write_phantom
+from eclip.data.sources.mimic_cxr import MimicCxr
 from eclip.data.store import Store
 from eclip.evaluation.comparison import compare
 from eclip.evaluation.evaluate import evaluate
@@ -41,8 +42,8 @@ def run_demo(out: Path, *, seed: int = 0) -> None:
         write_phantom(trees, studies=STUDIES, annotated=ANNOTATED, seed=seed)
     if not data.exists():
         console.rule("2/4 The study store")
-        gaze = {name: trees / name for name in ("egd-cxr", "reflacx")}
-        build("mimic-cxr", trees / "mimic-cxr-jpg", data, image_size=160, gaze=gaze)
+        gaze = tuple(f"{name}={trees / name}" for name in ("egd-cxr", "reflacx"))
+        build(MimicCxr(root=trees / "mimic-cxr-jpg", gaze=gaze), data, image_size=160)
     console.rule("3/4 Training: plain CLIP, then eCLIP")
     for method in METHODS:
         run = out / method

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broken_files import TRIED, broken
 from eclip.annotations import Fixation, Region, Sentence
 from eclip.annotations.egd_cxr import read_egd_cxr
 from eclip.annotations.reading import Rejection
@@ -268,6 +270,15 @@ def test_a_study_listed_twice_is_read_once(root):
     assert [reading.image_id for reading in readings] == [IMAGE]
 
 
+def test_an_id_that_leads_elsewhere_names_no_folder(root):
+    for image_id in ("../" + IMAGE, f"{IMAGE}/../{IMAGE}"):
+        write_table(root / "master_sheet.csv", MASTER, [study(dicom_id=image_id)])
+        write_table(root / "fixations.csv", FIXATIONS, [fixation(9, 9, 0, 1, image=image_id)])
+        readings, (rejection,) = read(root)
+        assert readings == []
+        assert (rejection.row, rejection.reason) == (image_id, "not an id of an image")
+
+
 def test_times_in_a_transcript_may_be_text_and_the_last_period_missing(root):
     words = [("Clear.", "0.5", "0.9"), ("No", "1", "1.25"), ("mass", 1.25, 2)]
     write_transcript(root, phrases(*words))
@@ -312,25 +323,149 @@ def test_a_broken_transcript_is_rejected_and_the_gaze_kept(root, content):
     assert rejection.file.endswith("transcript.json")
 
 
-EVERY_FILE = ["master_sheet.csv", "fixations.csv", "bounding_boxes.csv", str(TRANSCRIPT)]
+def test_sex_and_age_are_those_of_the_master_sheet(root):
+    write_table(root / "master_sheet.csv", MASTER, [study(gender="F")])
+    (reading,), _ = read(root)
+    assert (reading.sex, reading.age) == ("F", "20 - 30")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
-@given(
-    name=st.sampled_from(EVERY_FILE), junk=st.binary(max_size=60), place=st.floats(0, 1), keep=st.booleans()
-)
-def test_arbitrary_bytes_give_no_traceback(root, name, junk, place, keep):
-    """Junk as the whole file, or in the middle of a good one: rejections, or an InputError of one line."""
+def sample(seconds, x, y, *, image=IMAGE, valid=1, **cells):
+    """A row of eye_gaze.csv: X_ORIGINAL of each sample; FPOGS and FPOGD are the tracker's own, running."""
+    row = fixation(x, y, 99, 99, image=image, valid=valid)
+    return row | {"Time (in secs)": seconds, "FPOGX": 0.5, "FPOGY": 0.25} | cells
+
+
+def rest(start, count, x, y, **cells):
+    """Samples at 60 Hz that tremble by 4 pixels, at (x, y) on average."""
+    return [sample(start + i / 60, x + 2 - 4 * (i % 2), y, **cells) for i in range(count)]
+
+
+@pytest.fixture
+def raw(root):
+    """The same study with samples alone: two rests, a saccade, a loss, rows that tell nothing, an unlisted image."""
+    (root / "fixations.csv").unlink()
+    rows = [
+        *rest(0.5, 13, 500, 1250, image=IMAGE[:-5]),  # a calibration slide
+        *rest(0.25, 30, 500, 1250),
+        sample(0.25 + 30 / 60, 900, 1700),
+        *rest(1.0, 12, 1500, 1000),
+        *rest(1.2, 12, 1500, 1000, valid=0),
+        *rest(1.4, 12, -2, -1),
+        *rest(1.6, 12, 1500, 1000),
+        *rest(0.0, 12, 1500, 1000, image="nobody"),
+    ]
+    write_table(root / "eye_gaze.csv", FIXATIONS, rows)
+    return root
+
+
+RESTS = [(0.25, 0.5, 0.25, 0.25 + 29 / 60), (0.75, 0.4, 1.0, 1.0 + 11 / 60), (0.75, 0.4, 1.6, 1.6 + 11 / 60)]
+
+
+def scan_path(reading):
+    return np.array([(f.x, f.y, f.start, f.end) for f in reading.annotations[0].fixations])
+
+
+def test_without_fixations_they_are_found_in_the_samples(raw):
+    (reading,), (rejection,) = read(raw)
+    np.testing.assert_allclose(scan_path(reading), RESTS, rtol=0, atol=1e-9)
+    assert {(f.sigma_x, f.visible) for f in reading.annotations[0].fixations} == {(None, (0, 0, 1, 1))}
+    assert (rejection.row, rejection.file) == ("nobody", str(raw / "eye_gaze.csv"))
+    assert reading.text == "Heart is large. Clear."
+
+
+def test_samples_do_not_count_where_there_are_fixations(root):
+    write_table(root / "eye_gaze.csv", FIXATIONS, rest(0, 30, 20, 20))
+    (reading,), _ = read(root)
+    assert [f.start for f in reading.annotations[0].fixations] == [0.25, 1.0, 2.0]
+
+
+@pytest.mark.parametrize("rows", [1, 7, 1000])
+def test_samples_come_in_parts_and_the_parts_do_not_show(raw, rows, monkeypatch):
+    monkeypatch.setattr("eclip.annotations.recording_table.PART", rows)
+    (reading,), rejected = read(raw)
+    np.testing.assert_allclose(scan_path(reading), RESTS, rtol=0, atol=1e-9)
+    assert [rejection.row for rejection in rejected] == ["nobody"]
+
+
+def test_samples_without_pixels_are_placed_by_the_screen_and_the_pads(raw):
+    pads = {"image_top_pad": 0, "image_bottom_pad": 0, "image_left_pad": 528, "image_right_pad": 528}
+    write_table(raw / "master_sheet.csv", MASTER, [study(**pads)])
+    write_table(raw / "eye_gaze.csv", FIXATIONS[:-2], rest(0.5, 13, 0, 0))
+    (reading,), _ = read(raw)
+    assert scan_path(reading)[0] == pytest.approx(((0.5 * 1920 - 528) / (1920 - 2 * 528), 0.25, 0.5, 0.7))
+
+
+def test_samples_of_two_images_are_kept_apart(raw):
+    write_table(raw / "master_sheet.csv", MASTER, [study(), study(dicom_id=OTHER)])
+    mixed = zip(rest(0, 12, 500, 1250), rest(0, 12, 1500, 1250, image=OTHER), strict=True)
+    write_table(raw / "eye_gaze.csv", FIXATIONS, [row for pair in mixed for row in pair])
+    readings, _ = read(raw, size=lambda image_id: (WIDTH, HEIGHT) if image_id == IMAGE else (3000, 2500))
+    assert [scan_path(reading)[:, :2].round(9).tolist() for reading in readings] == [
+        [[0.25, 0.5]],
+        [[0.5, 0.5]],
+    ]
+
+
+def test_a_broken_sample_is_rejected_by_its_line_and_the_rest_is_used(raw):
+    rows = rest(0.5, 13, 500, 1250)
+    rows[3] |= {"Time (in secs)": "soon"}
+    rows[5] |= {"X_ORIGINAL": ""}
+    rows[7] |= {"X_ORIGINAL": "", "FPOGV": 0}  # lost: nothing is expected of it
+    write_table(raw / "eye_gaze.csv", FIXATIONS, rows)
+    lines = (raw / "eye_gaze.csv").read_text().splitlines()
+    (raw / "eye_gaze.csv").write_text("\n".join([*lines, "cut,off"]))
+    (reading,), rejected = read(raw)
+    assert scan_path(reading)[0, 2:] == pytest.approx((0.5, 0.7))
+    assert sorted(rejection.row for rejection in rejected) == ["line 15", "line 5", "line 7"]
+    assert all(rejection.file.endswith("eye_gaze.csv") for rejection in rejected)
+
+
+def test_samples_that_never_rest_give_no_study(raw):
+    write_table(raw / "eye_gaze.csv", FIXATIONS, [sample(i / 60, 20 + 150 * i, 20) for i in range(13)])
+    readings, (rejection,) = read(raw)
+    assert readings == []
+    assert (rejection.row, rejection.reason) == (IMAGE, "no valid fixation on the image")
+
+
+@pytest.mark.parametrize("column", ["DICOM_ID", "Time (in secs)", "FPOGV"])
+def test_a_missing_column_of_the_samples_is_named_with_its_file(raw, column):
+    (raw / "eye_gaze.csv").write_text((raw / "eye_gaze.csv").read_text().replace(column, "gone", 1))
+    with pytest.raises(InputError, match=rf"eye_gaze.*{re.escape(column)}"):
+        read(raw)
+
+
+def stands_broken(root, name, data):
+    """Spoil a file of a sound tree and read the tree; whatever is read has numbers that can be drawn."""
     good = (root / name).read_bytes()
-    at = int(place * len(good))
-    (root / name).write_bytes(good[:at] + junk + good[at:] if keep else junk)
+    (root / name).write_bytes(data.draw(broken(good)))
+    TRIED["egd-cxr"] += 1
     try:
-        readings = survives(root, name)
+        readings = survives(root, Path(name).stem)
     finally:
         (root / name).write_bytes(good)
     for reading in readings:
-        fixations = reading.annotations[0].fixations
-        assert all(np.isfinite([f.x, f.y, f.start, f.end]).all() and f.duration > 0 for f in fixations)
+        assert np.isfinite(scan_path(reading)).all()
+        assert all(fixation.duration > 0 for fixation in reading.annotations[0].fixations)
+
+
+MANY = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=100,
+    deadline=None,
+)
+
+
+@pytest.mark.parametrize("name", ["master_sheet.csv", "fixations.csv", "bounding_boxes.csv", str(TRANSCRIPT)])
+@MANY
+@given(data=st.data())
+def test_broken_files_give_no_traceback(root, name, data):
+    stands_broken(root, name, data)
+
+
+@MANY
+@given(data=st.data())
+def test_broken_samples_give_no_traceback(raw, data):
+    stands_broken(raw, "eye_gaze.csv", data)
 
 
 def test_the_phantom_is_read_as_a_loop_over_its_tables_reads_it(phantom):

@@ -188,6 +188,16 @@ def test_regions_are_drawn_as_their_union():
     np.testing.assert_allclose(together, apart, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("certainty", "drawn"), [(None, 1), (0.95, 1), (0.5, 1), (0.25, 0), (0.05, 0), (0.0, 0)]
+)
+def test_regions_that_their_reader_thought_unlikely_are_not_drawn(certainty, drawn):
+    sure, doubted = box(0.1, 0.1, 0.3, 0.3), dataclasses.replace(box(0.6, 0.5, 0.9, 0.8), certainty=certainty)
+    expected = render_regions([sure, box(0.6, 0.5, 0.9, 0.8)] if drawn else [sure], 50, 60)
+    np.testing.assert_array_equal(render_regions([sure, doubted], 50, 60), expected)
+    assert (render_regions([doubted], 50, 60) is not None) == bool(drawn)
+
+
 def test_regions_that_are_not_on_the_image_are_no_annotation():
     assert render_regions([], 10, 10) is None
     assert render_regions([Annotation(kind="gaze"), box(1.2, 1.2, 1.5, 1.5)], 10, 10) is None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eclip.annotations.recording_table import read_extents, read_numbers, read_table, region_of
+from eclip.annotations.recording_table import read_extents, read_numbers, read_parts, read_table, region_of
 from eclip.errors import InputError
 
 
@@ -32,6 +32,26 @@ def test_rows_know_the_line_they_begin_on(table):
     assert lines(rejected) == ["line 6", "line 7"]
     assert rejected[0].reason == "1 cells, expected 2"
     assert rejected[0].file.endswith("t.csv")
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+def test_a_large_table_comes_in_parts(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr("eclip.annotations.recording_table.PART", rows)
+    path, rejected = tmp_path / "t.csv", []
+    path.write_text("a,b,c\n1,2,3\n4,5\n\n6,7,8\n9,10,11\n")
+    parts = list(read_parts(path, columns=("c", "a"), optional=(), reject=rejected.append))
+    assert [cells for part in parts for cells in part.to_numpy().tolist()] == [
+        ["1", "3"],
+        ["6", "8"],
+        ["9", "11"],
+    ]
+    assert [line for part in parts for line in part.index] == [2, 5, 6]
+    assert max(map(len, parts)) == min(rows, 3)
+    assert lines(rejected) == ["line 3"]
+    assert read_table(path, columns=("a",), reject=print).index.tolist() == [2, 5, 6]
+    path.write_text("a,b\n")
+    (empty,) = read_parts(path, columns=("a",), reject=print)
+    assert (list(empty), len(empty)) == (["a", "b"], 0)
 
 
 def test_columns_go_by_several_names_and_only_the_wanted_ones_are_kept(table):

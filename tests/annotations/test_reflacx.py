@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broken_files import TRIED, broken
 from eclip.annotations import Region, Sentence
 from eclip.annotations.reading import Rejection
 from eclip.annotations.reflacx import CHEXPERT_NAMES, read_reflacx
@@ -257,15 +258,178 @@ def test_labels_of_several_readers_are_those_of_the_median(root):
     assert (reading.labels["Atelectasis"], reading.labels["Consolidation"]) == (1, -1)
 
 
-def test_ellipses_that_a_reader_doubts_are_no_regions_and_two_labels_are_two(root):
-    extent = (200, 500, 1000, 2000)
-    both = {"Atelectasis": True, "Pulmonary edema": True}
-    doubted = (extent, 2, {"Consolidation": True})
-    write_ellipses(root / "main_data" / RECORDING, LABELS_3, (extent, 3, both), doubted)
+def ellipses_of(reading):
+    return [annotation for annotation in reading.annotations if annotation.kind == "ellipse"]
+
+
+def test_all_ellipses_are_kept_with_their_certainty_and_two_labels_are_two(root):
+    """The authors: 1 below 10 %, 2 about 25 %, 3 about 50 %, 4 about 75 %, 5 above 90 %."""
+    extents = [(200 * i, 500, 1000 + 200 * i, 2000) for i in range(1, 6)]
+    marks = [{"Consolidation": True}, {"Consolidation": True}, {"Atelectasis": True, "Pulmonary edema": True}]
+    marks += [{"Lung nodule or mass": True}, {"Pneumothorax": True}]
+    rows = [
+        (extent, sure, marked) for sure, (extent, marked) in enumerate(zip(extents, marks, strict=True), 1)
+    ]
+    write_ellipses(root / "main_data" / RECORDING, LABELS_3, *rows)
+    (reading,), rejected = read(root)
+    assert rejected == []
+    assert [(a.label, a.certainty, a.region.points[0][0]) for a in ellipses_of(reading)] == [
+        ("Consolidation", 0.05, 0.1),
+        ("Consolidation", 0.25, 0.2),
+        ("Atelectasis", 0.5, 0.3),
+        ("Edema", 0.5, 0.3),
+        ("Lung Lesion", 0.75, 0.4),
+        ("Pneumothorax", 0.95, 0.5),
+    ]
+    assert ellipses_of(reading)[2].region == Region(((0.3, 0.2), (0.8, 0.8)))
+    assert all(a.certainty is None for a in reading.annotations if a.kind != "ellipse")
+
+
+@pytest.mark.parametrize("certainty", ["0", "6", "2.5", "", "sure", "nan"])
+def test_an_ellipse_of_no_such_certainty_is_rejected_by_its_line(root, certainty):
+    extent, marked = (200, 500, 1000, 2000), {"Consolidation": True}
+    folder = root / "main_data" / RECORDING
+    write_ellipses(folder, LABELS_3, (extent, certainty, marked), (extent, 4, marked))
+    (reading,), (rejection,) = read(root)
+    assert [a.certainty for a in ellipses_of(reading)] == [0.75]
+    assert (rejection.row, rejection.file) == ("line 2", str(folder / ELLIPSES))
+    assert "certainty is" in rejection.reason
+
+
+def test_all_three_phases_are_read_with_their_own_labels(root):
+    images = {1: IMAGE, 2: "second", 3: "third"}
+    rows = [
+        row_of("P103R000001", image=images[1], **{"Quality issue": "True", "Mass": "4", "Fracture": "1"}),
+        row_of("P103R000002", image=images[1], **{"Quality issue": "True", "Mass": "5", "Fracture": "2"}),
+        row_of("P202R000003", image=images[2], **{"Pleural abnormality": "3", "Acute fracture": "5"}),
+        row_of("P300R000004", image=images[3], **{"Abnormal mediastinal contour": "2"}),
+    ]
+    write_metadata(root, *rows)
+    marks = {1: "Wide mediastinum", 2: "Pleural abnormality", 3: "Enlarged hilum"}
+    for row in rows:
+        phase = int(row["id"][1])
+        write_recording(root, row["id"])
+        ellipse = ((200, 500, 1000, 2000), 2, {marks[phase]: "True"})
+        write_ellipses(root / "main_data" / row["id"], LABELS[phase], ellipse)
+    readings, rejected = read(root)
+    assert rejected == []
+    assert [(reading.image_id, len(gaze_of(reading))) for reading in readings] == [
+        (IMAGE, 2),
+        ("second", 1),
+        ("third", 1),
+    ]
+    first, second, third = ({name: v for name, v in r.labels.items() if v} for r in readings)
+    assert first == {"Quality issue": 1, "Lung Lesion": 1, "Fracture": -1}
+    assert second == {"Pleural abnormality": 1, "Fracture": 1}
+    assert third == {"Abnormal mediastinal contour": -1}
+    assert {len(reading.labels) for reading in readings} == {16, 15}  # mass and nodule are one
+    assert [(a.reader, a.label) for reading in readings for a in ellipses_of(reading)] == [
+        ("P103R000001", "Enlarged Cardiomediastinum"),
+        ("P103R000002", "Enlarged Cardiomediastinum"),
+        ("P202R000003", "Pleural abnormality"),
+        ("P300R000004", "Enlarged hilum"),
+    ]
+
+
+SAMPLES = ["timestamp_sample", *FIXATIONS[2:]]
+LOST = dict.fromkeys(SAMPLES, "")
+
+
+def rest(start, count, x, y, **options):
+    """Samples at 1,000 Hz that tremble by 4 pixels, at (x, y) on average."""
+    rows = [seen(0, 0, x + 2 - 4 * (i % 2), y, **options) for i in range(count)]
+    return [row | {"timestamp_sample": start + i / 1000} for i, row in enumerate(rows)]
+
+
+def write_samples(root, rows, recording=RECORDING):
+    write_table(root / "gaze_data" / recording / "gaze.csv", SAMPLES, rows)
+    return root / "gaze_data" / recording / "gaze.csv"
+
+
+@pytest.fixture
+def raw(root):
+    """The same recording with samples alone: a rest, a blink, a rest that is zoomed, a saccade, gaze off the image."""
+    (root / "main_data" / RECORDING / "fixations.csv").unlink()
+    zoomed = {"degree": (40, 25), "shown": (200, 500, 1000, 2000)}
+    saccade = [row for i in range(30) for row in rest(1.0 + i / 1000, 1, 500 - 20 * i, 1250 + 45 * i)]
+    rows = [
+        *rest(-0.25, 400, 500, 1250),
+        *(LOST | {"timestamp_sample": 0.15 + i / 1000} for i in range(150)),
+        *rest(0.3, 200, 400, 1000, **zoomed),
+        *saccade,
+        *rest(1.03, 300, -100, 2600, shown=(-500, -250, 1000, 3000)),
+    ]
+    write_samples(root, rows)
+    return root
+
+
+RESTS = [
+    (0.25, 0.5, -0.25, 0.149, 0.05, 0.02, (0.0, 0.0, 1.0, 1.0)),
+    (0.2, 0.4, 0.3, 0.499, 0.02, 0.01, (0.1, 0.2, 0.5, 0.8)),
+    (-0.05, 1.04, 1.03, 1.329, 0.05, 0.02, (0.0, 0.0, 0.5, 1.0)),
+]
+
+
+def test_without_fixations_they_are_found_in_the_samples(raw):
+    (reading,), rejected = read(raw)
+    assert rejected == []
+    (gaze,) = gaze_of(reading)
+    for fixation, (x, y, start, end, *about) in zip(gaze.fixations, RESTS, strict=True):
+        # the samples at the end of a saccade that are within a degree of the rest belong to it
+        assert (fixation.x, fixation.y) == pytest.approx((x, y), abs=2e-3)
+        assert (fixation.start, fixation.end) == pytest.approx((start, end), abs=4e-3)
+        assert [fixation.sigma_x, fixation.sigma_y, fixation.visible] == about
+    assert len(gaze.sentences) == 2
+
+
+@pytest.mark.parametrize("from_main", [False, True])
+def test_samples_lie_beside_main_data(raw, from_main):
+    assert len(read(raw / "main_data" if from_main else raw)[0]) == 1
+
+
+def test_samples_do_not_count_where_there_are_fixations(root):
+    write_samples(root, rest(0, 300, 20, 20))
     (reading,), _ = read(root)
-    ellipses = [annotation for annotation in reading.annotations if annotation.kind == "ellipse"]
-    assert sorted(annotation.label for annotation in ellipses) == ["Atelectasis", "Edema"]
-    assert {annotation.region for annotation in ellipses} == {Region(((0.1, 0.2), (0.5, 0.8)))}
+    assert [f.start for f in gaze_of(reading)[0].fixations] == [0.5]
+
+
+@pytest.mark.parametrize("rows", [7, 400])
+def test_samples_come_in_parts_and_the_parts_do_not_show(raw, rows, monkeypatch):
+    whole = read(raw)
+    monkeypatch.setattr("eclip.annotations.recording_table.PART", rows)
+    assert read(raw) == whole
+
+
+def test_a_broken_sample_is_rejected_by_its_line_and_the_rest_is_used(raw):
+    rows = rest(0.5, 200, 500, 1250)
+    rows[3] |= {"x_position": "left"}
+    rows[5] |= {"angular_resolution_x_pixels_per_degree": 0}
+    rows[7] |= {"xmin_shown_from_image": ""}
+    rows[9] |= {"x_position": "", "y_position": ""}
+    file = write_samples(raw, rows)
+    (reading,), rejected = read(raw)
+    (fixation,) = gaze_of(reading)[0].fixations
+    assert (fixation.start, fixation.end) == pytest.approx((0.5, 0.699))
+    assert sorted((rejection.row, rejection.file) for rejection in rejected) == [
+        ("line 5", str(file)),
+        ("line 7", str(file)),
+        ("line 9", str(file)),
+    ]
+
+
+def test_samples_that_never_rest_reject_the_recording(raw):
+    file = write_samples(raw, [LOST | {"timestamp_sample": 0.5}])
+    assert read(raw) == ([], [Rejection(str(file), RECORDING, "no valid fixation on the image")])
+
+
+@pytest.mark.parametrize("column", ["timestamp_sample", "x_position", "ymax_shown_from_image"])
+def test_a_missing_column_of_the_samples_rejects_the_recording_by_name(raw, column):
+    file = raw / "gaze_data" / RECORDING / "gaze.csv"
+    file.write_text(file.read_text().replace(column, "gone", 1))
+    readings, (rejection,) = read(raw)
+    assert readings == []
+    assert column in rejection.reason
+    assert rejection.file == str(file)
 
 
 def test_times_before_zero_and_words_without_length_are_kept(root):
@@ -401,6 +565,26 @@ def test_every_sigma_is_positive(root):
     assert len(fixations) + len(rejected) == 3
 
 
+def stands_broken(root, file, data):
+    """Spoil a file of a sound tree and read the tree; whatever is read has numbers that can be drawn."""
+    good = file.read_bytes()
+    file.write_bytes(data.draw(broken(good)))
+    TRIED["reflacx"] += 1
+    try:
+        readings = survives(root, file.name)
+    finally:
+        file.write_bytes(good)
+    for reading in readings:
+        fixations = [fixation for gaze in gaze_of(reading) for fixation in gaze.fixations]
+        assert all(np.isfinite([f.x, f.y, f.start, f.end, *f.visible]).all() for f in fixations)
+        assert all(f.duration > 0 and f.sigma_x > 0 and f.sigma_y > 0 for f in fixations)
+
+
+MANY = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=100,
+    deadline=None,
+)
 EVERY_FILE = [
     "metadata_phase_3.csv",
     *(
@@ -412,24 +596,17 @@ EVERY_FILE = [
 ]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
-@given(
-    name=st.sampled_from(EVERY_FILE), junk=st.binary(max_size=60), place=st.floats(0, 1), keep=st.booleans()
-)
-def test_arbitrary_bytes_give_no_traceback(root, name, junk, place, keep):
-    """Junk as the whole file, or in the middle of a good one: rejections, or an InputError of one line."""
-    file = root / "main_data" / name
-    good = file.read_bytes()
-    at = int(place * len(good))
-    file.write_bytes(good[:at] + junk + good[at:] if keep else junk)
-    try:
-        readings = survives(root, name)
-    finally:
-        file.write_bytes(good)
-    for reading in readings:
-        fixations = [fixation for gaze in gaze_of(reading) for fixation in gaze.fixations]
-        assert all(np.isfinite([f.x, f.y, f.start, f.end, *f.visible]).all() for f in fixations)
-        assert all(f.duration > 0 for f in fixations)
+@pytest.mark.parametrize("name", EVERY_FILE)
+@MANY
+@given(data=st.data())
+def test_broken_files_give_no_traceback(root, name, data):
+    stands_broken(root, root / "main_data" / name, data)
+
+
+@MANY
+@given(data=st.data())
+def test_broken_samples_give_no_traceback(raw, data):
+    stands_broken(raw, raw / "gaze_data" / RECORDING / "gaze.csv", data)
 
 
 def test_every_label_that_is_renamed_is_one_of_the_dataset():

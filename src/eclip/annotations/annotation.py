@@ -65,7 +65,17 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """One reader's one annotation of one image: a scan path with its dictation, or a labelled region."""
+    """One reader's one annotation of one image: a scan path with its dictation, or a labelled region.
+
+    Attributes:
+        kind: What it is.
+        reader: Who made it, as far as the dataset tells.
+        label: What it marks; "" for all that was looked at.
+        fixations: Of a gaze or pointer, in the order of time.
+        sentences: What was dictated meanwhile.
+        region: Of a box, ellipse or mask.
+        certainty: Probability from 0 to 1 that the reader gave to the finding; None where they did not say.
+    """
 
     kind: Kind
     reader: str = ""
@@ -73,3 +83,4 @@ class Annotation:
     fixations: tuple[Fixation, ...] = ()
     sentences: tuple[Sentence, ...] = ()
     region: Region | None = None
+    certainty: float | None = None

@@ -6,15 +6,24 @@ AI development", Scientific Data 2021.
 
 import json
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from eclip.annotations.annotation import Annotation, Fixation, Sentence
+from eclip.annotations.fixation_filter import find_fixations
 from eclip.annotations.reading import ImageSize, Reading, Reject, Rejection, path_in_mimic
-from eclip.annotations.recording_table import read_extents, read_numbers, read_table, region_of
+from eclip.annotations.recording_table import (
+    read_extents,
+    read_numbers,
+    read_parts,
+    read_table,
+    region_of,
+    table_file,
+)
 from eclip.annotations.sentences import Word, group_sentences, joined
 from eclip.errors import InputError
 
@@ -24,17 +33,21 @@ _SCREEN_WIDTH, _SCREEN_HEIGHT = 1920, 1080
 _PADS = ("image_left_pad", "image_right_pad", "image_top_pad", "image_bottom_pad")
 _OLDER_NAMES = {pad.removesuffix("_pad"): pad for pad in _PADS}
 _CALIBRATION_CUT = 5  # a calibration slide carries the id of an image without its last characters
+_SECONDS = "Time (in secs)"  # since the image was shown
+_PLACE = ("X_ORIGINAL", "Y_ORIGINAL", "FPOGX", "FPOGY")
 _LABEL_VALUES = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1}
 
 _Sizes = dict[str, tuple[int, int]]
+_Scanpaths = dict[str, tuple[Fixation, ...]]
 
 
 def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterator[Reading]:
     """Read the studies of `master_sheet.csv` that have fixations on an image whose size is known.
 
     Fixations come from `fixations.csv`, without the invalid ones, those beside the image and those on
-    calibration slides; boxes of the anatomy from `bounding_boxes.csv` and sentences from the transcripts, where
-    there are any. The dataset does not tell the visual angle, so fixations have no sigma.
+    calibration slides; where that table is missing, from the samples in `eye_gaze.csv` by `find_fixations`.
+    Boxes of the anatomy come from `bounding_boxes.csv` and sentences from the transcripts, where there are any.
+    The dataset does not tell the visual angle, so fixations have no sigma.
 
     Args:
         root: Folder of the dataset.
@@ -44,7 +57,7 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
     Raises:
         InputError: A table or a column is missing.
     """
-    sheet = root / "master_sheet.csv"
+    sheet = table_file(root, "master_sheet")
     master = read_table(
         sheet, columns=("dicom_id", "path", "study_id", "patient_id"), aliases=_OLDER_NAMES, reject=reject
     )
@@ -53,15 +66,17 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
         reject(Rejection(str(sheet), image_id, "listed twice; the first row is used"))
     master = master[~master.index.duplicated()]
     sizes = {image_id: size for image_id in master.index if (size := image_size(image_id)) is not None}
-    fixations = _fixations(root / "fixations.csv", master, sizes, reject)
-    boxes = _boxes(root / "bounding_boxes.csv", sizes, reject)
+    fixations = _gaze(root, master, sizes, reject)
+    boxes = _boxes(table_file(root, "bounding_boxes"), sizes, reject)
     for row in master.to_dict("records"):
         image_id = row["dicom_id"]
         try:
             if image_id not in sizes:
                 raise InputError("gaze for an unknown image: it is not among the images")
-            if image_id not in fixations:
+            if not fixations.get(image_id):
                 raise InputError("no valid fixation on the image")
+            if Path(image_id).name != image_id:  # it names a folder, which must be one of the dataset's
+                raise InputError("not an id of an image")
             labels = _labels(row)
         except InputError as error:
             reject(Rejection(str(sheet), image_id, str(error)))
@@ -80,34 +95,66 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
             annotations=(gaze, *boxes.get(image_id, ())),
             text=text,
             labels=labels,
+            sex=row.get("gender", ""),
+            age=row.get("anchor_age", ""),
         )
 
 
-def _fixations(
-    path: Path, master: pd.DataFrame, sizes: _Sizes, reject: Reject
-) -> dict[str, tuple[Fixation, ...]]:
-    """The fixations on each image whose size is known."""
-    frame = read_table(
-        path,
-        columns=("DICOM_ID", "FPOGS", "FPOGD", "FPOGV"),
-        optional=("X_ORIGINAL", "Y_ORIGINAL", "FPOGX", "FPOGY"),
-        reject=reject,
-    )
-    calibration = {len(image_id) - _CALIBRATION_CUT for image_id in master.index}
-    for image_id in frame["DICOM_ID"].drop_duplicates():
-        if image_id not in master.index and len(image_id) not in calibration:
-            reject(Rejection(str(path), image_id, "gaze for an image that master_sheet.csv does not list"))
-    frame = read_numbers(
-        frame[frame["DICOM_ID"].isin(sizes)], ("FPOGS", "FPOGD", "FPOGV"), path=path, reject=reject
-    )
-    frame = _in_fractions(frame, master, sizes, path=path, reject=reject)
-    on_image = frame["x"].between(0, 1, inclusive="left") & frame["y"].between(0, 1, inclusive="left")
-    frame = frame[on_image & (frame["FPOGV"] != 0) & (frame["FPOGD"] > 0)]
+def _gaze(root: Path, master: pd.DataFrame, sizes: _Sizes, reject: Reject) -> _Scanpaths:
+    """The fixations on each image whose size is known: as recorded, else from the samples."""
+    fixations, samples = table_file(root, "fixations"), table_file(root, "eye_gaze")
+    if samples.is_file() and not fixations.exists():
+        return _fixations_of_samples(samples, master, sizes, reject)
+    return _fixations(fixations, master, sizes, reject)
+
+
+def _fixations(path: Path, master: pd.DataFrame, sizes: _Sizes, reject: Reject) -> _Scanpaths:
+    columns = ("FPOGS", "FPOGD", "FPOGV")
+    frame = read_table(path, columns=("DICOM_ID", *columns), optional=_PLACE, reject=reject)
+    _reject_unlisted(frame["DICOM_ID"].unique(), master, path=path, reject=reject)
+    frame = read_numbers(frame[frame["DICOM_ID"].isin(sizes)], columns, path=path, reject=reject)
+    frame = _on_image(frame, master, sizes, path=path, reject=reject)
+    frame = frame[(frame["FPOGV"] != 0) & (frame["FPOGD"] > 0)]
     frame = frame.assign(end=frame["FPOGS"] + frame["FPOGD"])
     return {
         str(image_id): tuple(map(Fixation, *(rows[name].tolist() for name in ("x", "y", "FPOGS", "end"))))
         for image_id, rows in frame.groupby("DICOM_ID", sort=False)
     }
+
+
+def _fixations_of_samples(path: Path, master: pd.DataFrame, sizes: _Sizes, reject: Reject) -> _Scanpaths:
+    """A sample that is invalid or beside the image counts as lost: X_ORIGINAL does not tell where it was."""
+    columns, known = (_SECONDS, "FPOGV"), pd.CategoricalDtype(list(sizes))
+    image_ids: dict[str, None] = {}
+    parts = []
+    for part in read_parts(path, columns=("DICOM_ID", *columns), optional=_PLACE, reject=reject):
+        image_ids |= dict.fromkeys(part["DICOM_ID"].unique())
+        part = read_numbers(part[part["DICOM_ID"].isin(sizes)], columns, path=path, reject=reject)
+        part = _on_image(part[part["FPOGV"] != 0], master, sizes, path=path, reject=reject)
+        parts.append(part[[_SECONDS, "x", "y"]].assign(image=part["DICOM_ID"].astype(known)))
+    _reject_unlisted(image_ids, master, path=path, reject=reject)
+    fixations = {}
+    for image_id, rows in pd.concat(parts).groupby("image", sort=False, observed=True):
+        seconds, x, y = rows[[_SECONDS, "x", "y"]].to_numpy(np.float64).T
+        width, height = sizes[str(image_id)]
+        fixations[str(image_id)] = find_fixations(seconds, x, y, aspect=width / height)
+    return fixations
+
+
+def _reject_unlisted(image_ids: Iterable[str], master: pd.DataFrame, *, path: Path, reject: Reject) -> None:
+    """Reject images that the master sheet does not list, unless they are calibration slides."""
+    calibration = {len(image_id) - _CALIBRATION_CUT for image_id in master.index}
+    for image_id in image_ids:
+        if image_id not in master.index and len(image_id) not in calibration:
+            reject(Rejection(str(path), image_id, "gaze for an image that master_sheet.csv does not list"))
+
+
+def _on_image(
+    frame: pd.DataFrame, master: pd.DataFrame, sizes: _Sizes, *, path: Path, reject: Reject
+) -> pd.DataFrame:
+    """The rows whose gaze lies on the image, with x and y, fractions of the image."""
+    frame = _in_fractions(frame, master, sizes, path=path, reject=reject)
+    return frame[frame["x"].between(0, 1, inclusive="left") & frame["y"].between(0, 1, inclusive="left")]
 
 
 def _in_fractions(

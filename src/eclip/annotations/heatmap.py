@@ -13,6 +13,9 @@ from eclip.annotations.outline import inside
 DEFAULT_SIGMA = 0.05
 """Spread of a fixation as a fraction of the image width, where the recording tells none (EGD-CXR's authors: 150 px)."""
 
+LIKELY = 0.5
+"""Regions that their reader thought less likely than this are kept, but not drawn."""
+
 EDGE_SIGMA = 0.02
 """Softness of a region's edge as a fraction of the image width."""
 
@@ -77,10 +80,10 @@ def _profile(centre_N: Floats, sigma_N: Floats, low_N: Floats, high_N: Floats, s
 
 
 def render_regions(annotations: Sequence[Annotation], height: int, width: int) -> Heatmap | None:
-    """Draw the union of all regions: 1 inside, and around it a Gaussian of the distance in pixels.
+    """Draw the union of all likely regions: 1 inside, and around it a Gaussian of the distance in pixels.
 
     Args:
-        annotations: Those without a region do not count.
+        annotations: Those without a region do not count, nor those whose certainty is below `LIKELY`.
         height: Of the map, in pixels.
         width: Of the map, in pixels.
 
@@ -90,10 +93,10 @@ def render_regions(annotations: Sequence[Annotation], height: int, width: int) -
     Raises:
         InputError: A mask that is no image, or an outline that is none.
     """
-    regions = [annotation for annotation in annotations if annotation.region is not None]
     inside_HW = np.zeros((height, width), bool)
-    for annotation in regions:
-        inside_HW |= inside(annotation, height, width)
+    for annotation in annotations:
+        if annotation.region is not None and (annotation.certainty is None or annotation.certainty >= LIKELY):
+            inside_HW |= inside(annotation, height, width)
     if not inside_HW.any():
         return None
     distance_HW = distance_transform_edt(~inside_HW)

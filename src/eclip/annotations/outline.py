@@ -60,5 +60,5 @@ def _inside_mask(png: bytes, height: int, width: int) -> Inside:
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise InputError(f"a mask of {len(png)} bytes is no image that can be read ({error})") from error
     drawn = values if values.ndim == 2 else values.max(axis=2)
-    covered = Image.fromarray(np.uint8(drawn != 0) * 255).resize((width, height), Image.Resampling.BOX)
-    return np.asarray(covered) >= 128
+    covered = Image.fromarray((drawn != 0).astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(covered) > 0.5 - 1e-5  # 8 bits would round exactly half down

@@ -38,11 +38,13 @@ class Reading:
         patient_id: Without the leading "p".
         split: train, validate, test, or "" where the dataset has none.
         image_path: Relative to a MIMIC-CXR-JPG tree: "files/p10/…/x.jpg".
-        width: Of the original image, in pixels.
-        height: Of the original image, in pixels.
+        width: Of the original image, in pixels; 0 where nobody needs it and nothing tells it.
+        height: The same.
         annotations: One of kind "gaze" for each reader, and labelled regions.
         text: What was dictated, by the first reader if there are several.
         labels: 1 present, 0 absent, -1 uncertain; not listed = not mentioned.
+        sex: Of the patient, as the table spells it: "F".
+        age: Of the patient, as the table spells it: "20 - 30".
     """
 
     image_id: str
@@ -55,6 +57,8 @@ class Reading:
     annotations: tuple[Annotation, ...]
     text: str = ""
     labels: dict[str, int] = field(default_factory=dict)
+    sex: str = ""
+    age: str = ""
 
 
 def path_in_mimic(path: str) -> str:

@@ -12,6 +12,15 @@ from eclip.annotations.annotation import Region
 from eclip.annotations.reading import Reject, Rejection
 from eclip.errors import InputError
 
+PART = 100_000
+"""Rows that are held as text at a time."""
+
+
+def table_file(folder: Path, name: str) -> Path:
+    """`name`.csv in a folder, or `name` itself where it lies there without its ending, as MIMIC-Eye lists it."""
+    bare = folder / name
+    return bare if bare.is_file() else folder / f"{name}.csv"
+
 
 def read_table(
     path: Path,
@@ -35,6 +44,19 @@ def read_table(
     Raises:
         InputError: No such file, not a text table, or a column missing.
     """
+    parts = read_parts(path, columns=columns, reject=reject, optional=optional, aliases=aliases)
+    return pd.concat(list(parts))
+
+
+def read_parts(
+    path: Path,
+    *,
+    columns: Sequence[str],
+    reject: Reject,
+    optional: Sequence[str] | None = None,
+    aliases: Mapping[str, str] | None = None,
+) -> Iterator[pd.DataFrame]:
+    """`read_table` for tables too large to hold as text: at most `PART` rows at a time, and at least one part."""
     try:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
@@ -46,20 +68,28 @@ def read_table(
             for column in columns:
                 if column not in names:
                     raise InputError(
-                        f"{path}: no column {column!r}; there are: {', '.join(names)[:200] or 'none'}"
+                        f"{path}: no column {column!r}; there are: {' '.join(', '.join(names).split())[:200] or 'none'}"
                     )
             wanted = set(names if optional is None else (*columns, *optional))
             kept = [i for i, name in enumerate(names) if name in wanted and name not in names[:i]]
-            lines, cells = [], []
+            lines: list[int] = []
+            cells: list[list[str]] = []
             for line, row in rows:
                 if len(row) == len(names):
                     lines.append(line)
                     cells.append([row[i] for i in kept])
                 else:
                     reject(Rejection(str(path), f"line {line}", f"{len(row)} cells, expected {len(names)}"))
+                if len(lines) == PART:
+                    yield _frame(lines, cells, [names[i] for i in kept])
+                    lines, cells = [], []
+            yield _frame(lines, cells, [names[i] for i in kept])
     except (OSError, csv.Error) as error:
         raise InputError(f"{path}: not a table that can be read ({error})") from error
-    return pd.DataFrame(cells, index=lines, columns=[names[i] for i in kept], dtype=object)
+
+
+def _frame(lines: list[int], cells: list[list[str]], names: list[str]) -> pd.DataFrame:
+    return pd.DataFrame(cells, index=lines, columns=names, dtype=object)
 
 
 def read_numbers(frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject) -> pd.DataFrame:

@@ -13,9 +13,10 @@ from statistics import median
 import numpy as np
 import pandas as pd
 
-from eclip.annotations.annotation import Annotation, Fixation, Sentence
+from eclip.annotations.annotation import Annotation, Sentence
 from eclip.annotations.reading import ImageSize, Reading, Reject, Rejection, path_in_mimic
 from eclip.annotations.recording_table import read_extents, read_numbers, read_table, region_of
+from eclip.annotations.reflacx_gaze import read_gaze
 from eclip.annotations.sentences import Word, group_sentences, joined
 from eclip.errors import InputError
 
@@ -35,16 +36,15 @@ CHEXPERT_NAMES = {
 
 PRESENT = 3  # "possibly" and above, as the authors count it
 
+PROBABILITIES = {1: 0.05, 2: 0.25, 3: 0.5, 4: 0.75, 5: 0.95}
+"""Certainties of ellipses as the authors explain them: < 10 %, about 25, 50 and 75 %, > 90 %; of a range its middle."""
+
 _META = (
     "id", "split", "eye_tracking_data_discarded", "image", "dicom_id", "subject_id", "image_size_x", "image_size_y",
 )  # fmt: skip
 _NOT_LABELS = {*_META, "Other"}
-_GAZE = ("timestamp_start_fixation", "timestamp_end_fixation", "x_position", "y_position")
-_OLDER_NAMES = {"average_x_position": "x_position", "average_y_position": "y_position"}
-_PIXELS_PER_DEGREE = ("angular_resolution_x_pixels_per_degree", "angular_resolution_y_pixels_per_degree")
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _ID = re.compile(r"P[123]\d{2}R\d{6}")
-_SHOWN = tuple(f"{side}_shown_from_image" for side in _SIDES)
 _SPOKEN = ("word", "timestamp_start_word", "timestamp_end_word")
 _TRUE = {"true", "1", "1.0"}
 
@@ -66,12 +66,13 @@ def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = N
     """Read all images of the three phases that have a recording; several readers of one are one `Reading`.
 
     Fixations bring their own sigma (one degree of visual angle at the zoom of the moment) and the part of the
-    image that was on the screen. Ellipses of present findings and the box around the chest become regions. A
-    label is present at a certainty of 3 ("possibly") or more, uncertain at 1 or 2, absent at 0; of several
-    readers' certainties the median counts.
+    image that was on the screen; where `fixations.csv` is missing, they are found in the samples of `gaze.csv`.
+    Ellipses with their certainty and the box around the chest become regions. A label is present at a certainty
+    of 3 ("possibly") or more, uncertain at 1 or 2, absent at 0; of several readers' certainties the median counts.
 
     Args:
-        root: Folder of the dataset, or its `main_data`.
+        root: Folder of the dataset, or its `main_data`; or of one patient in MIMIC-Eye, where one `metadata.csv`
+            beside `main_data` lists the recordings of all phases.
         reject: Takes what cannot be used, recordings that the authors discarded among them.
         image_size: If given, images that it does not know are rejected. Sizes are in the metadata.
 
@@ -80,7 +81,7 @@ def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = N
     """
     main = root / "main_data" if (root / "main_data").is_dir() else root
     recordings: dict[str, list[_Recording]] = {}
-    for recording in _recordings(main, reject):
+    for recording in _recordings(root, main, reject):
         if image_size is not None and image_size(recording.image_id) is None:
             reason = f"gaze for an unknown image: {recording.image_id} is not among the images"
             reject(Rejection(str(main), recording.id, reason))
@@ -105,9 +106,10 @@ def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = N
             )
 
 
-def _recordings(main: Path, reject: Reject) -> Iterator[_Recording]:
+def _recordings(root: Path, main: Path, reject: Reject) -> Iterator[_Recording]:
     """The usable rows of the metadata of all phases that are there."""
-    files = [file for phase in (1, 2, 3) if (file := main / f"metadata_phase_{phase}.csv").exists()]
+    of_phases = (main / f"metadata_phase_{phase}.csv" for phase in (1, 2, 3))
+    files = [file for file in (*of_phases, root / "metadata.csv") if file.exists()]
     if not files:
         raise InputError(f"{main}: no metadata_phase_1.csv, …_2.csv or …_3.csv; expected a REFLACX folder")
     seen: set[str] = set()
@@ -167,41 +169,12 @@ def _labels(certainties: Sequence[Mapping[str, float]]) -> dict[str, int]:
 def _read(main: Path, recording: _Recording, reject: Reject) -> tuple[str, tuple[Annotation, ...]]:
     """What was dictated in a recording, and its annotations; none if it has no fixation."""
     folder, reader = main / recording.id, recording.id
-    try:
-        fixations = _fixations(folder / "fixations.csv", recording.size, reject)
-        if not fixations:
-            raise InputError("no valid fixation on the image")
-    except InputError as error:
-        reject(Rejection(str(folder / "fixations.csv"), recording.id, str(error)))
+    fixations = read_gaze(main, recording.id, recording.size, reject)
+    if not fixations:
         return "", ()
     text, sentences = _transcription(folder, reject)
     gaze = Annotation("gaze", reader, fixations=fixations, sentences=sentences)
     return text, (gaze, *_ellipses(folder, recording, reject), *_chest_box(folder, recording, reject))
-
-
-def _fixations(path: Path, size: tuple[int, int], reject: Reject) -> tuple[Fixation, ...]:
-    columns = (*_GAZE, *_PIXELS_PER_DEGREE, *_SHOWN)
-    frame = read_table(path, columns=columns, optional=(), aliases=_OLDER_NAMES, reject=reject)
-    frame = read_numbers(frame, columns, path=path, reject=reject)
-    positive = (frame[list(_PIXELS_PER_DEGREE)] > 0).all(axis=1)
-    for line in frame.index[~positive]:
-        reject(Rejection(str(path), f"line {line}", "angular resolution is not above 0"))
-    numbers = frame.loc[positive, list(columns)].to_numpy(np.float64)
-    start, end, x, y, sigma_x, sigma_y, *shown = numbers[numbers[:, 1] > numbers[:, 0]].T
-    width, height = size
-    visible = np.clip(np.stack(shown, axis=1) / (width, height, width, height), 0, 1)
-    return tuple(
-        map(
-            Fixation,
-            (x / width).tolist(),
-            (y / height).tolist(),
-            start.tolist(),
-            end.tolist(),
-            (sigma_x / width).tolist(),
-            (sigma_y / height).tolist(),
-            map(tuple, visible.tolist()),
-        )
-    )
 
 
 def _transcription(folder: Path, reject: Reject) -> tuple[str, tuple[Sentence, ...]]:
@@ -219,16 +192,21 @@ def _transcription(folder: Path, reject: Reject) -> tuple[str, tuple[Sentence, .
 
 
 def _ellipses(folder: Path, recording: _Recording, reject: Reject) -> Iterator[Annotation]:
-    """One annotation for each label of each ellipse that marks something present."""
+    """One annotation for each label of each ellipse, with its certainty."""
     file = folder / "anomaly_location_ellipses.csv"
     frame = _optional_table(file, columns=(*_SIDES, "certainty"), reject=reject)
     frame = read_extents(frame, _SIDES, path=file, reject=reject)
     frame = read_numbers(frame, ("certainty",), path=file, reject=reject)
-    for row in frame[frame["certainty"] >= PRESENT].to_dict("records"):
+    known = frame["certainty"].isin(PROBABILITIES)
+    for line in frame.index[~known]:
+        reason = f"certainty is {frame['certainty'][line]:g}, expected 1 to 5"
+        reject(Rejection(str(file), f"line {line}", reason))
+    for row in frame[known].to_dict("records"):
         region = region_of([row[side] for side in _SIDES], recording.size)
+        certainty = PROBABILITIES[row["certainty"]]
         names = [CHEXPERT_NAMES.get(str(name), str(name)) for name, cell in row.items() if _is_true(cell)]
         for name in dict.fromkeys(names):
-            yield Annotation("ellipse", recording.id, name, region=region)
+            yield Annotation("ellipse", recording.id, name, region=region, certainty=certainty)
 
 
 def _is_true(cell: object) -> bool:

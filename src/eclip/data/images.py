@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
+from eclip.data.dicom import is_dicom, read_dicom
 from eclip.errors import InputError
 
 JPEG_QUALITY = 95
@@ -15,17 +16,30 @@ _REDUCING_GAP = 2.0  # a JPEG may be decoded at 1/2, 1/4, 1/8 as long as twice t
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """An image (uint8, H × W) at the size of the store, and how large it was, in pixels."""
+    """An image at the size of the store, and what its file tells.
+
+    Attributes:
+        pixels: Grayscale, uint8 (H, W).
+        original_height: In pixels.
+        original_width: In pixels.
+        view: AP, PA, LATERAL, LL as the file's header tells it (DICOM), or "".
+        sex: F, M, or "".
+        age: Years, or None.
+    """
 
     pixels: np.ndarray
     original_height: int
     original_width: int
+    view: str = ""
+    sex: str = ""
+    age: int | None = None
 
 
 def decode(source: bytes | str | Path) -> np.ndarray:
     """Decode an image (bytes or a file) to uint8 (H, W) grayscale, turned upright as its EXIF says.
 
     More than 8 bits a pixel are scaled from their own minimum and maximum to 0 … 255, as MIMIC-CXR-JPG did.
+    DICOM is recognised by its content or suffix and decoded by `eclip.data.dicom`.
 
     Raises:
         InputError: Not an image that can be read.
@@ -90,6 +104,11 @@ def fit_matrix(height: int, width: int) -> np.ndarray:
 
 def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
     try:
+        if is_dicom(source):
+            found = read_dicom(source)
+            height, width = found.pixels.shape
+            pixels = found.pixels if shorter_side is None else shrink(found.pixels, shorter_side)
+            return Shrunk(pixels, height, width, view=found.view, sex=found.sex, age=found.age)
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             size = image.size
             if shorter_side is not None:

@@ -1,7 +1,20 @@
-"""Sections of a free-text report, by the rules of MIMIC-CXR's own section parser (data_formats §4.4).
+"""Sections of a free-text report, by the rules of MIMIC-CXR's own section parser, and better where it fails.
 
-A header is a line that starts with a space and runs in upper-case letters up to a colon. The 54 studies for
-which the MIMIC-CXR authors list sections by hand are parsed like all others.
+The rules are those of MIT-LCP/mimic-cxr, `txt/section_parser.py` and `create_section_files.py`: a header is a line
+that starts in upper-case letters, up to a colon and white space; of sections with one name the last counts; findings
+and impression that are blank are dropped; where neither is left, what follows the first empty line of the last section
+is its "last_paragraph". A header in the middle of a line is none.
+
+On purpose, it differs where that parser is known to lose text:
+
+- a header on the report's first line, or at the start of a line without the usual space before it, is a header;
+- a header right after an empty one (`FINDINGS:`, and on the next line `IMPRESSION: …`) is not swallowed by it;
+- `Impression:` in mixed case is a header at the start of a line, if it is one of the well-known names;
+- `CHEST 2 VIEWS:` with digits is a header if it means a known section; `T12:` is not;
+- a header may be the last thing in a report.
+
+The MIMIC-CXR authors list sections by hand for 54 studies: 23 with names of their own, 31 with ranges of characters, of
+which 8 are empty. Here they are parsed like all others.
 """
 
 import re
@@ -10,7 +23,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 
-_HEADER = re.compile(r"\n ([A-Z ()/,-]+):\s")
+_HEADER = re.compile(r"^ *([A-Za-z0-9()/,-][A-Za-z0-9 ()/,-]*):(?:\s|\Z)", re.MULTILINE)
 _EMPTY_LINE = "\n \n"
 _SAME = {
     "comparisons": "comparison",
@@ -31,6 +44,7 @@ _SAME = {
 }
 _KNOWN = ("impression", "findings", "history", "comparison", "addendum")
 _OTHER = {*_SAME.values(), "technique", "notification"}
+_NAMES = {*_SAME, *_KNOWN, *_OTHER}
 _EXAM_TITLE = re.compile(r"\b(chest|portable|radiographs?|(pa|ap|frontal) and lat(eral)?)\b")
 
 
@@ -86,18 +100,23 @@ def sections(report: str) -> Sections:
 def _split(report: str) -> tuple[list[str], list[str]]:
     """Names and raw texts, in order."""
     names, starts, ends = ["preamble"], [0], []
-    position = 0
-    while (header := _HEADER.search(report, position)) is not None:
-        names.append(_normalised(header[1]))
-        starts.append(header.end())
-        ends.append(header.start())
-        position = report.find("\n", header.end())  # one header a line
-        if position < 0:
-            break
+    for header in _HEADER.finditer(report):
+        if _is_header(header[1]):
+            ends.append(max(header.start() - 1, starts[-1]))  # without the line's end
+            names.append(_normalised(header[1]))
+            starts.append(header.end())
     if len(names) == 1:
         names = ["full report"]
     ends.append(len(report))
     return names, [report[start:end] for start, end in zip(starts, ends, strict=True)]
+
+
+@lru_cache(4096)
+def _is_header(name: str) -> bool:
+    """Whether what stands before a colon is meant as a header."""
+    if name != name.upper():
+        return name[0].isupper() and " ".join(name.lower().split()) in _NAMES
+    return not any(map(str.isdigit, name)) or _normalised(name) in _NAMES
 
 
 @lru_cache(4096)

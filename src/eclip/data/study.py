@@ -8,7 +8,9 @@ import pyarrow as pa
 
 from eclip.annotations.annotation import Annotation, Fixation, Region, Sentence
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FRONTAL = ("PA", "AP", "FRONTAL")
+"""Frontal views; "FRONTAL" where a dataset does not tell PA from AP."""
 
 
 def _struct(fields: Mapping[str, pa.DataType]) -> pa.StructType:
@@ -29,6 +31,7 @@ _ANNOTATION = _struct(
         "region": _struct(
             {"points": pa.list_(_struct({"x": pa.float64(), "y": pa.float64()})), "mask": pa.binary()}
         ),
+        "certainty": pa.float64(),
     }
 )
 SCHEMA = pa.schema(
@@ -38,11 +41,14 @@ SCHEMA = pa.schema(
         "patient_id": pa.string(),
         "split": pa.string(),
         "view": pa.string(),
+        "sex": pa.string(),
+        "age": pa.int16(),
         "image": _struct({"bytes": pa.binary(), "path": pa.string()}),
         "height": pa.int32(),
         "width": pa.int32(),
         "original_height": pa.int32(),
         "original_width": pa.int32(),
+        "image_hash": pa.string(),
         "report": pa.string(),
         "findings": pa.string(),
         "impression": pa.string(),
@@ -63,12 +69,15 @@ class Study:
         study_id: Images of one examination share it.
         patient_id: Splits never separate one patient.
         split: train, validate or test.
-        view: PA, AP, LATERAL, LL, or "".
+        view: PA, AP, FRONTAL, LATERAL, LL, as the dataset tells it, or "".
+        sex: F, M, or "".
+        age: Years; None where it is not told.
         image: An encoded 8-bit grayscale image.
         height: Of the stored image, in pixels.
         width: Of the stored image, in pixels.
         original_height: Of the image it was made from, in pixels.
         original_width: Of the image it was made from, in pixels.
+        image_hash: Perceptual hash: 64 hex digits that hardly change when the image is scaled or encoded anew.
         report: The whole report.
         findings: Its findings section, or "".
         impression: Its impression section, or "".
@@ -82,11 +91,14 @@ class Study:
     patient_id: str
     split: str
     view: str = ""
+    sex: str = ""
+    age: int | None = None
     image: bytes = b""
     height: int = 0
     width: int = 0
     original_height: int = 0
     original_width: int = 0
+    image_hash: str = ""
     report: str = ""
     findings: str = ""
     impression: str = ""
@@ -127,6 +139,7 @@ def _annotation_row(annotation: Annotation) -> dict[str, Any]:
         ],
         "sentences": [{"text": s.text, "start": s.start, "end": s.end} for s in annotation.sentences],
         "region": region and {"points": [{"x": x, "y": y} for x, y in region.points], "mask": region.mask},
+        "certainty": annotation.certainty,
     }
 
 
@@ -139,4 +152,5 @@ def _annotation(row: Mapping[str, Any]) -> Annotation:
         fixations=tuple(Fixation(**f | {"visible": tuple(f["visible"])}) for f in row["fixations"]),
         sentences=tuple(Sentence(**sentence) for sentence in row["sentences"]),
         region=region and Region(tuple((p["x"], p["y"]) for p in region["points"]), region["mask"]),
+        certainty=row["certainty"],
     )

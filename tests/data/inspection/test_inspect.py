@@ -1,93 +1,104 @@
-"""Oracles: counts of what was written; the pixels of the sheet."""
+"""Oracles: counts of what was written, as they stand in the printed tables."""
 
-import io
 from dataclasses import replace
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from eclip.annotations.reading import Rejection
-from eclip.data.inspection import check, contact_sheet, inspect
+from eclip.data.inspection.inspect import inspect
 from eclip.data.store import Store, write_store
 from eclip.errors import InputError
 from small_stores import small_store, small_study
 
 
-def test_the_printed_tables_say_what_is_in_the_store(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "140")
+@pytest.fixture(autouse=True)
+def _wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+
+
+def printed(capsys):
+    """The lines, as words."""
+    return [line.replace("│", " ").split() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_printed_tables_say_what_is_in_the_store(tmp_path, capsys):
     store = small_store(tmp_path / "store", plain=24, annotated=8, validate=6, test=12)
     assert inspect(store) == []
-    printed = capsys.readouterr().out
-    lines = [line.replace("│", " ").split() for line in printed.splitlines()]
-    assert ["train", "32", "8", "32"] in lines
-    assert ["validate", "6", "0", "6"] in lines
-    assert ["all", "50", "8", "50"] in lines
-    assert ["views", "50", "PA"] in lines
-    assert ["annotations", "8", "studies", "with", "gaze"] in lines
-    assert ["Atelectasis", "17", "33", "0"] in lines
-    assert "image ids are unique" in printed
+    lines = printed(capsys)
+    assert ["train", "32", "32", "32", "8", "32"] in lines
+    assert ["validate", "6", "6", "6", "0", "6"] in lines
+    assert ["all", "50", "50", "50", "8", "50"] in lines
+    assert ["annotations", "8", "×", "gaze", "on", "8", "images", "by", "1", "reader", "(r1", "8)"] in lines
+    assert ["Atelectasis", "17", "33", "0", "█" * 16] in lines
+    assert ["words", "a", "text", "train", "5", "5", "…", "5", "█"] in lines
+    assert ["fixations", "a", "study", "train", "1", "1", "…", "1", "█"] in lines
+    assert ["fixation", "in", "ms", "all", "400", "400", "…", "400", "█"] in lines
+    assert ["✓", "patients", "in", "more", "than", "one", "split", "none"] in lines
 
 
-def test_rows_left_out_are_shown_with_an_example(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "140")
-    rejected = [Rejection("m.csv", f"id{i}", "no report") for i in range(3)]
-    write_store(
-        tmp_path / "s", [small_study(0)], source="test", rejected=rejected, skipped={"not frontal": 4}
-    )
-    inspect(Store.open(tmp_path / "s"))
-    printed = capsys.readouterr().out
-    assert "m.csv, id0: no report" in printed
-    assert "4 × not frontal" in printed
-
-
-def test_faults_are_found(tmp_path):
-    studies = [small_study(0), small_study(0), replace(small_study(1), split="test", patient_id="patient-0")]
+def test_bars_are_as_high_as_counts_and_none_that_counts_is_invisible(tmp_path, capsys):
+    words = [1] * 80 + [2] * 40 + [4] * 5
+    studies = [replace(small_study(i), text="word " * n) for i, n in enumerate(words)]
     write_store(tmp_path / "s", studies, source="test")
-    Store.open(tmp_path / "s")  # makes the copy that is read from then on
-    shard = tmp_path / "s" / "studies-00000.parquet"
-    content = bytearray(shard.read_bytes())
-    content[60] ^= 1
-    shard.write_bytes(content)
-    store = Store.open(tmp_path / "s")
-    problems = inspect(store)
-    assert problems == check(store)
-    for problem, expected in zip(problems, ["not the bytes", "1 image ids", "1 patients"], strict=True):
-        assert expected in problem
+    inspect(Store.open(tmp_path / "s"))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "words a text" in line]
+    assert "│ █▄ ▁ " in line
 
 
-@pytest.mark.parametrize("annotation", ["gaze", "box", "off-image"])
-@pytest.mark.parametrize("counts", [(1, 0), (24, 8), (0, 3)])
-def test_a_sheet_is_drawn_whatever_the_store_holds(tmp_path, annotation, counts):
-    plain, annotated = counts
-    store = small_store(
-        tmp_path / "s", plain=plain, annotated=annotated, validate=0, test=0, annotation=annotation
+def test_rows_left_out_and_checks_are_shown_with_an_example(tmp_path, capsys):
+    rejected = [Rejection("m.csv", f"id{i}", "expected [x0, y0, x1, y1] [/]") for i in range(3)]
+    checks = {"near_duplicate_images_across_splits": {"count": 2, "examples": ["a and b"], "leak": True}}
+    write_store(
+        tmp_path / "s",
+        [small_study(0)],
+        source="test",
+        rejected=rejected,
+        skipped={"not frontal": 4, "lateral": 0},
+        checks=checks,
+        options={"root": "/data", "image_size": 256, "labels": [], "gaze": {"egd-cxr": "/egd"}},
     )
-    contact_sheet(store, tmp_path / "deep" / "sheet.png")
-    with Image.open(tmp_path / "deep" / "sheet.png") as sheet:
-        assert sheet.width > 1000
+    problems = inspect(Store.open(tmp_path / "s"))
+    assert problems == ["images that look the same in different splits: 2, such as a and b"]
+    lines = printed(capsys)
+    reason = ["expected", "[x0,", "y0,", "x1,", "y1]", "[/]"]
+    assert any(line[:1] == ["3"] and line[-8:] == ["m.csv,", "id0:", *reason] for line in lines)
+    assert ["not", "asked", "for", "4", "×", "not", "frontal"] in lines
+    assert ["options", "root", "/data,", "image_size", "256,", "gaze", "egd-cxr", "/egd"] in lines
+    looked_for = ["images", "that", "look", "the", "same", "in", "different", "splits"]
+    assert ["✗", *looked_for, "2", "a", "and", "b"] in lines
 
 
-def test_the_heatmap_is_drawn_where_the_gaze_was(tmp_path):
-    blank = io.BytesIO()
-    Image.new("L", (100, 100)).save(blank, "PNG")
-    study = replace(
-        small_study(1, annotation="gaze"), image=blank.getvalue(), height=100, width=100, text="$x_{$"
-    )
-    write_store(tmp_path / "s", [study], source="test")  # the text would be a broken formula
-    contact_sheet(Store.open(tmp_path / "s"), tmp_path / "sheet.png")
-    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
-    colour = sheet[..., 0] - sheet[..., 2]  # a gray image has none
-    black = np.argwhere(sheet.sum(-1) < 60)
-    (top, left), (bottom, right) = black.min(0), black.max(0)
-    y, x = np.unravel_index(colour.argmax(), colour.shape)
-    fixation = study.annotations[0].fixations[0]
-    assert (x - left) / (right - left) == pytest.approx(fixation.x, abs=0.03)
-    assert (y - top) / (bottom - top) == pytest.approx(fixation.y, abs=0.03)
+def test_reports_are_not_printed(tmp_path, capsys):
+    write_store(tmp_path / "s", [replace(small_study(0), text="Private matter.")], source="test")
+    inspect(Store.open(tmp_path / "s"), out=tmp_path / "sheet.html")
+    output = capsys.readouterr()
+    assert "Private" not in output.out + output.err
+    assert "Private" in (tmp_path / "sheet.html").read_text(encoding="utf-8")
 
 
-def test_where_the_sheet_cannot_be_written_is_told(tmp_path):
+def test_many_labels_and_reasons_are_cut_and_counted(tmp_path, capsys):
+    study = replace(small_study(0), labels={f"Label {i:02d}": 1 for i in range(33)})
+    rejected = [Rejection("m.csv", "", "bad " + "x" * i) for i in range(27)]
+    write_store(tmp_path / "s", [study], source="test", rejected=rejected)
+    inspect(Store.open(tmp_path / "s"))
+    output = " ".join(capsys.readouterr().out.split())
+    assert "and 13 more" in output
+    assert "and 7 for 7 other reasons" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.png", b"\x89PNG"), ("a.PNG", b"\x89PNG"), ("a.html", b"<!doctype html>")]
+)
+def test_the_suffix_says_what_is_written(tmp_path, name, start):
+    store = small_store(tmp_path / "s", plain=2, annotated=1, validate=0, test=0)
+    inspect(store, out=tmp_path / name)
+    assert (tmp_path / name).read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("name", ["sheet.jpg", "sheet", "sheet.html.gz"])
+def test_another_suffix_is_refused_before_anything_is_done(tmp_path, name, capsys):
     store = small_store(tmp_path / "s", plain=1, annotated=0, validate=0, test=0)
-    (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"):
-        contact_sheet(store, tmp_path / "file" / "sheet.png")
+    with pytest.raises(InputError, match=r"\.png .* \.html"):
+        inspect(store, out=tmp_path / name)
+    assert capsys.readouterr().out == ""
+    assert not (tmp_path / name).exists()

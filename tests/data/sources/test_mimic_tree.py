@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import small_trees as trees
@@ -47,6 +48,21 @@ def test_sizes_come_from_the_table_else_from_the_images(root):
     assert MimicTree(root).image_size(trees.dicom_id(1)) == (80, 60)
     assert MimicTree(root).image_size("nobody") is None
     assert MimicTree(root).view(trees.dicom_id(1)) == ""
+
+
+@pytest.mark.parametrize("cell", ["²", "-80", "0", "9" * 5000, ""])
+def test_a_size_that_is_none_comes_from_the_image(root, cell):
+    path = root / "mimic-cxr-2.0.0-metadata.csv.gz"
+    pd.read_csv(path, dtype=str).assign(Rows=cell).to_csv(path, index=False)
+    assert MimicTree(root).image_size(trees.dicom_id(1)) == (80, 60)
+
+
+@pytest.mark.parametrize("below", ["", "files"])
+def test_a_draft_points_at_the_dicom_file(root, below, tmp_path):
+    (tmp_path / "dicom" / below).mkdir(parents=True)
+    made = draft(MimicTree(root, dicom=tmp_path / "dicom"), 1)
+    place = tmp_path / "dicom" / below / trees.folder(1).removeprefix("files/")
+    assert made.image_file == place / f"{trees.dicom_id(1)}.dcm"
 
 
 def test_a_draft_points_at_its_files(root):

@@ -1,189 +1,174 @@
-"""A look into a store: what it holds, whether it is sound, and a contact sheet of it."""
+"""A look into a store: what it holds, whether it is sound, what was left out, and a contact sheet of it."""
 
-import textwrap
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from eclip.annotations.heatmap import heatmap
-from eclip.data.images import decode
+from eclip.data.inspection.census import Census, Histogram, KindCount, take_census
+from eclip.data.inspection.contact_sheet import write_contact_sheet
+from eclip.data.inspection.page import write_inspection_page
+from eclip.data.inspection.soundness import Assessment, assess
 from eclip.data.rejections import grouped
-from eclip.data.store import SPLITS, Store, Study
+from eclip.data.store import Store
 from eclip.errors import InputError
 
-_COLUMNS, _ROWS = 4, 3
 _LABELS_SHOWN = 20
+_READERS_SHOWN = 3
+_REASONS_SHOWN = 20
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+_BAR = 16
+_MARKS = {"sound": ("✓", "green"), "note": ("!", "yellow"), "wrong": ("✗", "red")}
 
 
 def inspect(store: Store, *, out: Path | None = None) -> list[str]:
-    """Print what a store holds and check it.
+    """Print what a store holds, whether it is sound, and what was left out of it. No report is printed.
 
     Args:
         store: The store; all of its bytes are read.
-        out: PNG file for the contact sheet.
+        out: Contact sheet to write: a picture (`.png`), or a page (`.html`) that has all of this and loads nothing.
 
     Returns:
         What is wrong with it, a line each; empty if nothing is.
 
     Raises:
-        InputError: `out` cannot be written.
+        InputError: `out` has another suffix or cannot be written.
     """
-    console = Console()
-    console.print(
-        f"[bold]{store.path}[/]  {store.manifest['source']}, {store.manifest['created']}", highlight=False
-    )
-    for table in (_splits(store), _quantities(store), _labels(store), _left_out(store)):
+    if out is not None and out.suffix.lower() not in {".png", ".html"}:
+        raise InputError(f"{out}: expected a name that ends in .png (a picture) or .html (a page)")
+    console = Console(markup=False, emoji=False, highlight=False)  # names may hold brackets
+    census, assessments = take_census(store), assess(store)
+    console.print(Text(f"{store.path}", style="bold"), soft_wrap=True)
+    tables = (_facts(store, census), _splits(census), _distributions(census), _labels(census))
+    for table in (*tables, _checks(assessments), _left_out(store)):
         if table.row_count:
             console.print(table)
-    problems = check(store)
-    for problem in problems:
-        console.print(f"[red]✗[/] {problem}", highlight=False, soft_wrap=True)
-    if not problems:
-        console.print("[green]✓[/] image ids are unique, no patient is in two splits, no byte has changed")
     if out is not None:
-        contact_sheet(store, out)
-        console.print(f"Contact sheet: {out}", highlight=False, soft_wrap=True)
-    return problems
+        if out.suffix.lower() == ".png":
+            write_contact_sheet(out, store, census)
+        else:
+            write_inspection_page(out, store, census, assessments, facts(store, census))
+        console.print(f"Contact sheet: {out}", soft_wrap=True)
+    return [str(found) for found in assessments if found.state == "wrong"]
 
 
-def check(store: Store) -> list[str]:
-    """What is wrong with a store, a line each."""
-    problems = [
-        f"{file}: not the bytes that were written; build the store again" for file in store.damaged_shards()
-    ]
-    ids = Counter(store.column("image_id"))
-    if repeated := [image_id for image_id, count in ids.items() if count > 1]:
-        problems.append(f"{len(repeated)} image ids occur more than once, such as {repeated[0]!r}")
-    splits: dict[str, set[str]] = {}
-    for patient, split in zip(store.column("patient_id"), store.column("split"), strict=True):
-        splits.setdefault(patient, set()).add(split)
-    if leaks := [patient for patient, found in splits.items() if len(found) > 1]:
-        problems.append(f"{len(leaks)} patients are in more than one split, such as {leaks[0]!r}")
-    return problems
-
-
-def contact_sheet(store: Store, out: Path) -> None:
-    """Draw up to twelve studies, annotated ones first, with their heatmaps.
-
-    Raises:
-        InputError: `out` cannot be written.
-    """
-    studies = [store[int(row)] for row in _sample(store)]
-    rows = -(-len(studies) // _COLUMNS)
-    figure = Figure(figsize=(3.2 * _COLUMNS, 4.4 * rows), dpi=110)
-    edge = 0.3 / (4.4 * rows)  # room for a title at the top, for five lines of text below each image
-    grid = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
-    figure.subplots_adjust(left=0.01, right=0.99, top=1 - edge, bottom=2.8 * edge, wspace=0.05, hspace=0.38)
-    for axes, study in zip(grid, studies, strict=False):
-        _draw(axes, study)
-    for axes in grid[len(studies) :]:
-        axes.set_axis_off()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        FigureCanvasAgg(figure).print_png(out)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
-
-
-def _sample(store: Store) -> np.ndarray:
-    """Rows spread evenly: two thirds annotated, as far as there are."""
-    total = _COLUMNS * _ROWS
-    annotated, plain = store.rows(annotated=True), store.rows(annotated=False)
-    wanted = max(min(len(annotated), total * 2 // 3), total - len(plain))
-    return np.concatenate([_spread(annotated, wanted), _spread(plain, total - wanted)])
-
-
-def _spread(rows: np.ndarray, count: int) -> np.ndarray:
-    count = min(count, len(rows))
-    return rows[np.linspace(0, len(rows) - 1, count).astype(np.int64)] if count else rows[:0]
-
-
-def _draw(axes: Axes, study: Study) -> None:
-    image_HW = decode(study.image)
-    axes.imshow(image_HW, cmap="gray", vmin=0, vmax=255)
-    heatmap_HW = heatmap(study.annotations, *image_HW.shape) if study.annotations else None
-    if heatmap_HW is not None:
-        axes.imshow(heatmap_HW, cmap="inferno", vmin=0, vmax=1, alpha=0.5 * heatmap_HW)
-    height, width = image_HW.shape
-    side = max(height, width)
-    axes.set_xlim((width - side) / 2 - 0.5, (width + side) / 2 - 0.5)
-    axes.set_ylim((height + side) / 2 - 0.5, (height - side) / 2 - 0.5)
-    axes.set_facecolor("black")
-    axes.set(xticks=[], yticks=[])
-    kinds = Counter(annotation.kind for annotation in study.annotations)
-    marks = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    title = " · ".join(filter(None, (study.split, study.view, marks)))
-    axes.set_title(title, fontsize=9, parse_math=False)
-    present = [name + "?" * (value < 0) for name, value in study.labels.items() if value]
-    lines = textwrap.wrap(", ".join(present), 54, max_lines=2, placeholder=" …")
-    lines += textwrap.wrap(study.text, 54, max_lines=5 - len(lines), placeholder=" …")
-    axes.set_xlabel("\n".join(lines), fontsize=7.5, loc="left", parse_math=False)
-
-
-def _splits(store: Store) -> Table:
-    table = _table("split", "studies", "annotated", "patients")
-    patients = np.array(store.column("patient_id"), dtype=object)
-    for split in SPLITS:
-        rows = store.rows(split)
-        annotated = len(store.rows(split, annotated=True))
-        table.add_row(split, *map(str, (len(rows), annotated, len(set(patients[rows])))))
-    table.add_section()
-    table.add_row("all", *map(str, (len(store), len(store.rows(annotated=True)), len(set(patients)))))
-    return table
-
-
-def _quantities(store: Store) -> Table:
-    table = Table.grid(padding=(0, 2))
-    studies = [store[int(row)] for row in store.rows(annotated=True)]
-    fixations = [n for study in studies if (n := sum(len(a.fixations) for a in study.annotations))]
-    sizes = Counter(zip(store.column("width"), store.column("height"), strict=True)).most_common(1)
-    facts = {
-        "views": ", ".join(
-            f"{n} {view or 'not told'}" for view, n in Counter(store.column("view")).most_common()
-        ),
-        "annotations": ", ".join(
-            f"{n} studies with {kind}" for kind, n in store.manifest["counts"]["kinds"].items()
-        ),
-        "words a text": _spread_of([len(text.split()) for text in store.column("text")]),
-        "fixations a study": _spread_of(fixations),
-        "images": ", ".join(f"most often {width} × {height} pixels ({n})" for (width, height), n in sizes),
-        "not asked for": ", ".join(f"{n} × {why}" for why, n in store.manifest["skipped"].items() if n),
+def facts(store: Store, census: Census) -> dict[str, str]:
+    """How a store came to be and what does not fit into a table, in words; only what there is to say."""
+    manifest = store.manifest
+    options = {
+        name: value for name, value in manifest.get("options", {}).items() if value not in (None, "", [])
     }
-    for name, fact in facts.items():
-        if fact:
-            table.add_row(f"[dim]{name}[/]", fact)
+    more = ", …" * (sum(n for _, n in census.sizes) < len(store))
+    said = {
+        "source": f"{manifest.get('source', 'not told')}, built {manifest['created']} by eclip "
+        f"{manifest['eclip_version']}, schema {manifest['schema_version']}, fingerprint {store.fingerprint}",
+        "options": ", ".join(f"{name} {_in_words(value)}" for name, value in options.items()),
+        "image size": ", ".join(f"{w} × {h} pixels ({n:,} times)" for (w, h), n in census.sizes) + more,
+        "drawn subset": _counts({name: len(ids) for name, ids in manifest.get("subset", {}).items()}),
+        "not asked for": _counts(manifest.get("skipped", {})),
+    }
+    return {name: words for name, words in said.items() if words}
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_words(item)}" for name, item in value.items())
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{n:,} × {name}" for name, n in counts.items() if n)
+
+
+def _kind(count: KindCount) -> str:
+    named = [f"{reader} {n:,}" for reader, n in count.readers.items() if reader]
+    more = ", …" if len(named) > _READERS_SHOWN else ""
+    by = f" by {len(named)} reader{'s' * (len(named) > 1)}" if named else ""
+    names = f" ({', '.join(named[:_READERS_SHOWN])}{more})" if named else ""
+    return f"{count.annotations:,} × {count.kind} on {count.images:,} images{by}{names}"
+
+
+def _facts(store: Store, census: Census) -> Table:
+    table = Table.grid(padding=(0, 2))
+    annotations = {"annotations": "\n".join(map(_kind, census.kinds))} if census.kinds else {}
+    for name, words in (facts(store, census) | annotations).items():
+        table.add_row(Text(name, style="dim"), words)
     return table
 
 
-def _spread_of(values: Sequence[int]) -> str:
-    if not values:
-        return ""
-    low, five, median, ninety_five, high = np.quantile(values, (0, 0.05, 0.5, 0.95, 1))
-    return f"median {median:.0f}, 90 % within {five:.0f} … {ninety_five:.0f}, from {low:.0f} to {high:.0f}"
+def _splits(census: Census) -> Table:
+    sexes = [sex for sex in ("F", "M") if sex in census.splits[-1].sexes]
+    ages = ["median age"] if census.splits[-1].median_age is not None else []
+    views = [view or "view not told" for view in census.views]
+    table = _table("split", "images", "studies", "patients", "annotated", *views, *sexes, *ages)
+    for split in census.splits:
+        if split.name == "all":
+            table.add_section()
+        counts = [split.images, split.studies, split.patients, split.annotated]
+        counts += [split.views.get(view, 0) for view in census.views]
+        counts += [split.sexes.get(sex, 0) for sex in sexes]
+        age = ["" if split.median_age is None else f"{split.median_age:g}"] if ages else []
+        table.add_row(split.name, *(f"{n:,}" for n in counts), *age)
+    return table
 
 
-def _labels(store: Store) -> Table:
+def _distributions(census: Census) -> Table:
+    table = Table("quantity", "split", header_style="bold")
+    table.add_column("median", justify="right")
+    table.add_column("90 % within", justify="right")
+    table.add_column("how often", no_wrap=True)
+    for quantity, found in census.distributions().items():
+        for i, histogram in enumerate(found):
+            _, five, median, ninety_five, _ = (f"{q:,.0f}" for q in histogram.quantiles)
+            name = "" if i else quantity
+            table.add_row(name, histogram.group, median, f"{five} … {ninety_five}", _bars(histogram))
+        table.add_section()
+    return table
+
+
+def _bars(histogram: Histogram) -> str:
+    """A histogram in a line; what occurs at all has a bar."""
+    highest, steps = max(histogram.counts), len(_BLOCKS) - 1
+    return "".join(_BLOCKS[-(-int(n) * steps // int(highest))] for n in histogram.counts)
+
+
+def _labels(census: Census) -> Table:
     table = _table("label", "present", "absent", "uncertain")
-    labels = store.manifest["counts"]["labels"]
-    order = sorted(labels, key=lambda name: -labels[name].get("1", 0))
-    for name in order[:_LABELS_SHOWN]:
-        table.add_row(name, *(str(labels[name].get(value, 0)) for value in ("1", "0", "-1")))
-    if len(order) > _LABELS_SHOWN:
-        table.caption = f"and {len(order) - _LABELS_SHOWN} more"
+    table.add_column("present")
+    most = max((label.present for label in census.labels), default=0) or 1
+    for label in census.labels[:_LABELS_SHOWN]:
+        numbers = (f"{n:,}" for n in (label.present, label.absent, label.uncertain))
+        table.add_row(label.name, *numbers, Text("█" * -(-label.present * _BAR // most), style="blue"))
+    if len(census.labels) > _LABELS_SHOWN:
+        table.caption = f"and {len(census.labels) - _LABELS_SHOWN} more"
+    return table
+
+
+def _checks(assessments: Iterable[Assessment]) -> Table:
+    table = Table("", "looked for", "found", Column("the first", overflow="fold"), header_style="bold")
+    table.columns[2].justify = "right"
+    for found in assessments:
+        mark, style = _MARKS[found.state]
+        example = found.examples[0] if found.examples else ""
+        table.add_row(
+            Text(mark, style=style), found.title, f"{found.count:,}" if found.count else "none", example
+        )
     return table
 
 
 def _left_out(store: Store) -> Table:
-    table = Table("rows left out", "why", "the first", header_style="bold", title_justify="left")
-    for group in grouped(store.manifest["rejected"]):
-        table.add_row(str(group.count), group.reason, group.example)
+    table = Table("rows left out", "why", Column("the first", overflow="fold"), header_style="bold")
+    table.columns[0].justify = "right"
+    groups = grouped(store.manifest["rejected"])
+    for group in groups[:_REASONS_SHOWN]:
+        table.add_row(f"{group.count:,}", group.reason, group.example)
+    if more := groups[_REASONS_SHOWN:]:
+        table.caption = (
+            f"and {sum(group.count for group in more):,} for {len(more)} other reasons: see manifest.json"
+        )
     return table
 
 

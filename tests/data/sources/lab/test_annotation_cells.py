@@ -1,0 +1,224 @@
+"""Oracles: coordinates computed by hand; any text in a cell or file gives annotations and rejections."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from broken_files import TRIED, broken
+from eclip.annotations.annotation import Annotation
+from eclip.annotations.reading import Rejection
+from eclip.data.images import Shrunk, decode
+from eclip.data.sources.lab.annotation_cells import BoxCell, GazeCell, GazeFile, MaskCell, Parts
+
+IMAGE = Shrunk(np.zeros((30, 40), np.uint8), original_height=300, original_width=400)
+ROW = {"file": "table.csv", "row": "row 2"}
+
+
+def apart(found):
+    """(annotations, rejections)."""
+    found = list(found)
+    assert all(isinstance(item, Annotation | Rejection) for item in found)
+    for item in found:
+        if isinstance(item, Rejection):
+            item.reason.encode()
+            assert "\n" not in item.reason
+            assert len(item.reason) < 2500  # a path is told twice
+    return [i for i in found if isinstance(i, Annotation)], [i for i in found if isinstance(i, Rejection)]
+
+
+def boxes(cell):
+    return apart(BoxCell(cell=cell, reader="R", **ROW)(IMAGE))
+
+
+def masks(root, cell):
+    return apart(MaskCell(cell=cell, root=root, reader="R", **ROW)(IMAGE))
+
+
+def gaze(root, content, image=IMAGE):
+    (root / "g.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return apart(GazeFile(path=root / "g.csv", kind="gaze", reader="R")(image))
+
+
+def test_boxes_are_fractions_of_the_original_image():
+    (mass, whole), rejected = boxes('[{"label": "Mass", "xyxy": [40, 30, 200, 150]}, [0, 0, 400, 300.0]]')
+    assert not rejected
+    assert (mass.kind, mass.reader, mass.label) == ("box", "R", "Mass")
+    assert mass.region.points == ((0.1, 0.1), (0.5, 0.5))
+    assert whole.region.points == ((0, 0), (1, 1))
+    ((single,), _) = boxes("[40, 30, 200, 150]")
+    assert single.region == mass.region
+
+
+def test_a_wrong_box_costs_no_other():
+    (box,), (first, third) = boxes('[[1, 2, 3], [40, 30, 200, 150], {"label": 1.5, "xyxy": [0, 0, 1, 1]}]')
+    assert box.region.points == ((0.1, 0.1), (0.5, 0.5))
+    assert (first.file, first.row, first.reason) == (
+        "table.csv",
+        "row 2, box 1",
+        "expected [x0, y0, x1, y1] in pixels",
+    )
+    assert third.row == "row 2, box 3"
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ('[{"label": "a"}]', "expected [x0, y0, x1, y1]"),
+        ('[["1", 2, 3, 4]]', "is no number"),
+        ("[[1, 2, NaN, 4]]", "is no number"),
+        (f"[[1, 2, {'9' * 400}, 4]]", "is no number"),
+        ("[[10, 20, 5, 40]]", "expected x0 < x1"),
+        ("[[500, 20, 600, 40]]", "image of 400 × 300 pixels"),
+        ("left lung", "is not JSON"),
+        ("7", "is no JSON list"),
+        ("[" * 100_000, "is not JSON"),
+    ],
+    ids=range(9),
+)
+def test_wrong_boxes_are_told(cell, reason):
+    annotations, (rejection,) = boxes(cell)
+    assert not annotations
+    assert reason in rejection.reason
+
+
+def test_a_mask_is_stored_at_the_size_of_the_image(tmp_path):
+    inside = np.zeros((300, 400), np.uint8)
+    inside[100:200, 40:360] = 1  # not only 255 is inside
+    Image.fromarray(inside).save(tmp_path / "m.png")
+    (left, right), _ = masks(tmp_path, '{"left": "m.png", "right": "m.png"}')
+    assert (left.kind, left.reader, left.label, right.label) == ("mask", "R", "left", "right")
+    expected = np.zeros((30, 40), bool)
+    expected[10:20, 4:36] = True
+    np.testing.assert_array_equal(decode(left.region.mask) > 0, expected)
+    assert [mask.label for mask in masks(tmp_path, "m.png; m.png;")[0]] == ["", ""]
+
+
+def test_what_is_thinner_than_a_pixel_does_not_vanish(tmp_path):
+    line = np.zeros((300, 400), np.uint8)
+    line[:, 205] = 255  # a tube
+    Image.fromarray(line).save(tmp_path / "m.png")
+    ((mask,), _) = masks(tmp_path, "m.png")
+    assert (decode(mask.region.mask) > 0).any(0).nonzero()[0].tolist() == [20]
+
+
+def test_a_mask_that_cannot_be_used_costs_no_other(tmp_path):
+    Image.new("L", (400, 300), 255).save(tmp_path / "good.png")
+    Image.new("L", (512, 512), 255).save(tmp_path / "square.png")
+    Image.new("L", (400, 300), 0).save(tmp_path / "empty.png")
+    (tmp_path / "text.png").write_text("no image")
+    annotations, rejected = masks(
+        tmp_path, "square.png;empty.png;text.png;gone.png;good.png;../../etc/passwd"
+    )
+    assert len(annotations) == 1
+    expected = [
+        ("square.png", "512 × 512 pixels does not have the shape"), ("empty.png", "empty"),
+        ("text.png", "not an image"), ("gone.png", "no such file"), ("table.csv", "outside the folder"),
+    ]  # fmt: skip
+    for (file, reason), rejection in zip(expected, rejected, strict=True):
+        assert rejection.file.endswith(file)
+        assert reason in rejection.reason
+    assert "is not JSON" in masks(tmp_path, "{left")[1][0].reason
+
+
+def test_fixations_in_pixels_or_fractions(tmp_path):
+    (pixels,), _ = gaze(tmp_path, "start,end,x,y,sigma_x,sigma_y\n1,2,100,225,20,18\n3,3.5,-40,330,,0\n")
+    assert [(f.x, f.y, f.start, f.end, f.sigma_x, f.sigma_y) for f in pixels.fixations] == [
+        (0.25, 0.75, 1, 2, 0.05, 0.06),
+        (-0.1, 1.1, 3, 3.5, None, None),
+    ]
+    (fractions,), _ = gaze(tmp_path, "x_fraction,y_fraction,start,end,sigma_x\n0.25,0.75,1,2,0.05\n")
+    assert fractions.fixations[0].sigma_x == 0.05
+    assert (fractions.fixations[0].x, fractions.fixations[0].y) == (0.25, 0.75)
+    assert (fractions.kind, fractions.reader) == ("gaze", "R")
+
+
+def test_samples_become_fixations(tmp_path):
+    rest = [f"{i * 0.01:.2f},{200 + i % 2},150" for i in range(31)]
+    lost = ["0.31,,", "0.32,.,.", "0.33,nan,1"]
+    fast = [f"{0.34 + i * 0.01:.2f},{i * 80},{i * 60}" for i in range(5)]
+    (annotation,), rejected = gaze(tmp_path, "\n".join(["time,x,y", *rest, *lost, *fast, "later,1,1"]))
+    (fixation,) = annotation.fixations
+    assert (fixation.start, fixation.end) == (0.0, pytest.approx(0.3))
+    assert fixation.x == pytest.approx((200 + 15 / 31) / 400, abs=1e-9)
+    assert fixation.y == pytest.approx(0.5, abs=1e-9)
+    assert [(r.row, "expected a number" in r.reason) for r in rejected] == [("line 41", True)]
+
+
+def test_a_wrong_line_costs_no_other(tmp_path):
+    (annotation,), rejected = gaze(
+        tmp_path, "x,y,start,end\n1,2,3,4\n1,?,3,4\n1,2,4,3\n1,2\n1,inf,3,4\n5,6,7,8\n"
+    )
+    assert [f.start for f in annotation.fixations] == [3, 7]
+    assert sorted(r.row for r in rejected) == ["line 3", "line 4", "line 5", "line 6"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("x,y,start\n1,2,3\n", "no column 'end'"),
+        ("x,start,end\n1,2,3\n", "no column 'y'"),
+        ("time,x_fraction\n1,2\n", "no column 'y_fraction'"),
+        ("", "no column 'x'"),
+        ("x,y,start,end\n", "no fixation"),
+        ("x,y,time\n1,1,1\n", "no fixation"),
+    ],
+)
+def test_files_without_a_fixation_are_told(tmp_path, content, reason):
+    annotations, (rejection,) = gaze(tmp_path, content)
+    assert not annotations
+    assert rejection.file.endswith("g.csv")
+    assert reason in rejection.reason
+
+
+def test_several_readers_stay_several_annotations(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y,start,end\n1,2,3,4\n")
+    options = {"root": tmp_path, "kind": "pointer", "reader": "R", **ROW}
+    annotations, rejected = apart(GazeCell(cell='{"Ann": "a.csv", "Bob": "../a.csv"}', **options)(IMAGE))
+    assert [(a.kind, a.reader) for a in annotations] == [("pointer", "Ann")]
+    assert "outside the folder" in rejected[0].reason
+    assert [a.reader for a in apart(GazeCell(cell="a.csv; a.csv", **options)(IMAGE))[0]] == ["R", "R"]
+
+
+def test_parts_come_in_order():
+    parts = Parts((BoxCell(cell="[[0, 0, 9, 9]]", reader="a", **ROW), BoxCell(cell="x", reader="b", **ROW)))
+    box, rejection = parts(IMAGE)
+    assert (box.reader, rejection.row) == ("a", "row 2")
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5) | st.just(10**400),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["label", "xyxy", "a"]), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(max_size=40), json_values.map(json.dumps)), st.sampled_from(["boxes", "masks"]))
+def test_any_cell_gives_annotations_and_rejections(tmp_path_factory, cell, kind):
+    TRIED["csv: cells"] += 1
+    root = tmp_path_factory.getbasetemp()
+    annotations, _ = boxes(cell) if kind == "boxes" else masks(root, cell)
+    assert all(np.isfinite(annotation.region.points).all() for annotation in annotations)
+
+
+FIXATIONS = b"x,y,start,end,sigma_x\n1,2,3,4,5\n10,20,4,5,\n30,40,6,7,8\n"
+SAMPLES = b"time,x,y\n" + b"".join(
+    b"%d.%02d,100,%d\n" % (i // 50, i % 50 * 2, 50 + i // 30) for i in range(60)
+)
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.sampled_from([FIXATIONS, SAMPLES]).flatmap(broken))
+def test_any_gaze_file_gives_finite_fixations_or_rejections(tmp_path_factory, content):
+    TRIED["csv: gaze files"] += 1
+    annotations, rejected = gaze(tmp_path_factory.getbasetemp(), content)
+    assert annotations or rejected
+    for fixation in (f for a in annotations for f in a.fixations):
+        assert np.isfinite([fixation.x, fixation.y, fixation.start, fixation.end]).all()
+        assert fixation.end >= fixation.start
