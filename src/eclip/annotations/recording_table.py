@@ -1,6 +1,8 @@
 """Tables of a recording as they come: quoted cells over several lines, broken rows, columns by other names."""
 
 import csv
+import gzip
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
@@ -30,7 +32,7 @@ def read_table(
     optional: Sequence[str] | None = None,
     aliases: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
-    """Read a CSV file with all cells as text, indexed by the line that each row begins on.
+    """Read a CSV file, gzipped or not, with all cells as text, indexed by the line that each row begins on.
 
     Rows with too few or too many cells are rejected; blank lines are skipped.
 
@@ -60,8 +62,9 @@ def read_parts(
     try:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
+        opened = gzip.open if path.suffix == ".gz" else open
         # A byte that is not UTF-8 spoils its cell, not the file.
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
             rows = _numbered(file)
             _, header = next(rows, (0, []))
             names = [(aliases or {}).get(name.strip(), name.strip()) for name in header]
@@ -84,7 +87,7 @@ def read_parts(
                     yield _frame(lines, cells, [names[i] for i in kept])
                     lines, cells = [], []
             yield _frame(lines, cells, [names[i] for i in kept])
-    except (OSError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, csv.Error) as error:
         raise InputError(f"{path}: not a table that can be read ({error})") from error
 
 

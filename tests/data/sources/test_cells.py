@@ -13,55 +13,12 @@ from eclip.data.sources.cells import (
     label_values,
     path_inside,
     read_rows,
-    read_table,
     sex_name,
     split_name,
     split_of,
     view_name,
 )
 from eclip.errors import InputError
-
-
-@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.tsv"])
-def test_all_cells_are_text_and_blank_ones_stay_blank(tmp_path, name):
-    rows = [["id", "note"], ["007", ""], ["NA", '"two\nlines, é"']]
-    text = "\r\n".join(("\t" if "tsv" in name else ",").join(row) for row in rows).encode("utf-8-sig")
-    (tmp_path / name).write_bytes(gzip.compress(text) if "gz" in name else text)
-    frame = read_table(tmp_path / name, columns=["id", "note"])
-    assert frame.to_numpy().tolist() == [["007", ""], ["NA", "two\nlines, é"]]
-
-
-def test_only_the_named_columns_are_kept_when_asked_for(tmp_path):
-    (tmp_path / "a.csv").write_text("x,y,z\n1,2,3\n")
-    assert list(read_table(tmp_path / "a.csv", columns=["z", "x"], only=True)) == ["x", "z"]
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"x,y\n1,2\n", r"a\.csv: no column 'z'; there are: x, y"),
-        (b"", "not a table"),
-        (b"x,z\n1,2\n1,2,3\n", "not a table.*line 3"),
-        (b"x,z\n1,2,3\n4,5,6\n", "not a table.*more cells than the header"),
-        (b"x,z\n\xff\xfe,1\n", "not a table"),
-    ],
-)
-def test_what_cannot_be_read_is_told_in_one_line(tmp_path, content, message):
-    (tmp_path / "a.csv").write_bytes(content)
-    with pytest.raises(InputError, match=message) as error:
-        read_table(tmp_path / "a.csv", columns=["z"])
-    assert "\n" not in str(error.value)
-    with pytest.raises(InputError, match="no such file"):
-        read_table(tmp_path / "gone.csv", columns=["z"])
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.binary(max_size=120), st.sampled_from(["a.csv", "a.csv.gz"]))
-def test_any_bytes_give_a_table_or_an_input_error(tmp_path_factory, content, name):
-    path = tmp_path_factory.getbasetemp() / name
-    path.write_bytes(content)
-    with contextlib.suppress(InputError):
-        read_table(path, columns=["x"])
 
 
 def test_labels_are_those_mentioned():

@@ -31,41 +31,6 @@ _LONGEST_PATH = 1000  # characters
 OLDEST = 120  # years
 
 
-def read_table(path: Path, *, columns: Iterable[str], only: bool = False) -> pd.DataFrame:
-    """Read a CSV (or TSV, gzipped or not) with all cells as text, blank cells as "".
-
-    Args:
-        path: The file.
-        columns: Columns that must be there.
-        only: Leave the other columns out.
-
-    Raises:
-        InputError: No such file, not a table, or a column missing.
-    """
-    columns = list(columns)
-    separator = "\t" if ".tsv" in path.suffixes else ","
-    try:
-        frame = pd.read_csv(
-            path,
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            encoding="utf-8-sig",
-            usecols=(lambda name: name in columns) if only else None,
-        )
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, EOFError, zlib.error, ValueError) as error:  # pandas' own errors are ValueErrors
-        raise InputError(f"{path}: not a table that can be read ({' '.join(str(error).split())})") from error
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas would shift the cells to the left
-        raise InputError(f"{path}: not a table that can be read (rows have more cells than the header)")
-    for column in columns:
-        if column not in frame:
-            there = ", ".join(map(str, frame.columns[:20])) or "none of those wanted"
-            raise InputError(f"{path}: no column {column!r}; there are: {there}")
-    return frame
-
-
 def read_rows(
     path: Path,
     *,
@@ -78,7 +43,7 @@ def read_rows(
 ) -> pd.DataFrame:
     """Read a table that people made, indexed by row as a spreadsheet counts them (the header is row 1).
 
-    Unlike `read_table`, a row that is broken costs no other: rows with too few or too many cells, or with bytes that
+    A row that is broken costs no other: rows with too few or too many cells, or with bytes that
     are not of the encoding, are rejected. Blank rows are skipped, columns that were not named left out.
 
     Args:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from eclip.annotations.egd_cxr import read_egd_cxr
 from eclip.annotations.reading import Reading, Rejection
@@ -35,7 +36,48 @@ def read(
 
 
 @dataclass(frozen=True, kw_only=True)
-class EgdCxr:
+class _Recordings:
+    """The annotated studies of one kind of recording alone."""
+
+    kind: ClassVar[str]
+    root: Path
+    images: Path
+    reports: Path | None = None
+
+    def select(self) -> Selection:
+        """Select the studies that were read.
+
+        Split, labels and report come from the MIMIC-CXR-JPG folder where it has them; else the recording's own
+        split (or the patient's hash), its labels, and what was dictated. Several readings of an image become one
+        study.
+
+        Raises:
+            InputError: A folder, table or column is missing.
+        """
+        tree = MimicTree(self.images, self.reports)
+        rejected: list[Rejection] = []
+        of_image: dict[str, list[Reading]] = {}
+        for reading in read(self.kind, self.root, tree=tree, reject=rejected.append):
+            of_image.setdefault(reading.image_id, []).append(reading)
+        rejected += tree.read_all()
+
+        def drafts() -> Iterator[Draft | Rejection]:
+            yield from rejected
+            for image_id, readings in of_image.items():
+                yield tree.draft(
+                    image_id,
+                    patient_id=readings[0].patient_id,
+                    study_id=readings[0].study_id,
+                    view=tree.view(image_id),
+                    file=self.root,
+                    annotations=tuple(found for reading in readings for found in reading.annotations),
+                    reading=readings[0],
+                )
+
+        return Selection(len(of_image) + len(rejected), drafts)
+
+
+class EgdCxr(_Recordings):
     """EGD-CXR: 1,083 frontal images of MIMIC-CXR read aloud before an eye tracker; the annotated studies alone.
 
     Example: eclip data build egd-cxr --root egd-cxr --images mimic-cxr-jpg --out store
@@ -46,17 +88,10 @@ class EgdCxr:
         reports: Folder of the report files, if they are not beside the images.
     """
 
-    root: Path
-    images: Path
-    reports: Path | None = None
-
-    def select(self) -> Selection:
-        """Select the studies that were read."""
-        return _annotated("egd-cxr", self.root, MimicTree(self.images, self.reports))
+    kind = "egd-cxr"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reflacx:
+class Reflacx(_Recordings):
     """REFLACX: 3,032 readings of MIMIC-CXR by five radiologists; the annotated studies alone.
 
     Example: eclip data build reflacx --root reflacx --images mimic-cxr-jpg --out store
@@ -67,17 +102,10 @@ class Reflacx:
         reports: Folder of the report files, if they are not beside the images.
     """
 
-    root: Path
-    images: Path
-    reports: Path | None = None
-
-    def select(self) -> Selection:
-        """Select the studies that were read."""
-        return _annotated("reflacx", self.root, MimicTree(self.images, self.reports))
+    kind = "reflacx"
 
 
-@dataclass(frozen=True, kw_only=True)
-class GazeSearch:
+class GazeSearch(_Recordings):
     """GazeSearch: scan paths over MIMIC-CXR while one finding was searched for; the annotated studies alone.
 
     Example: eclip data build gazesearch --root gazesearch.json --images mimic-cxr-jpg --out store
@@ -88,17 +116,10 @@ class GazeSearch:
         reports: Folder of the report files, if they are not beside the images.
     """
 
-    root: Path
-    images: Path
-    reports: Path | None = None
-
-    def select(self) -> Selection:
-        """Select the studies that were searched."""
-        return _annotated("gazesearch", self.root, MimicTree(self.images, self.reports))
+    kind = "gazesearch"
 
 
-@dataclass(frozen=True, kw_only=True)
-class GazeIntent:
+class GazeIntent(_Recordings):
     """GazeIntent: scan paths over MIMIC-CXR with the finding each fixation was for; the annotated studies alone.
 
     Example: eclip data build gazeintent --root gazeintent.json --images mimic-cxr-jpg --out store
@@ -109,13 +130,7 @@ class GazeIntent:
         reports: Folder of the report files, if they are not beside the images.
     """
 
-    root: Path
-    images: Path
-    reports: Path | None = None
-
-    def select(self) -> Selection:
-        """Select the studies that were read."""
-        return _annotated("gazeintent", self.root, MimicTree(self.images, self.reports))
+    kind = "gazeintent"
 
 
 def _scanned(
@@ -144,32 +159,3 @@ def _scanned(
             height=0,
             annotations=(scan_path.annotation,),
         )
-
-
-def _annotated(kind: str, root: Path, tree: MimicTree) -> Selection:
-    """The annotated studies alone.
-
-    Split, labels and report come from the MIMIC-CXR-JPG folder where it has them; else the recording's own
-    split (or the patient's hash), its labels, and what was dictated. Several readings of an image become one
-    study.
-    """
-    rejected: list[Rejection] = []
-    of_image: dict[str, list[Reading]] = {}
-    for reading in read(kind, root, tree=tree, reject=rejected.append):
-        of_image.setdefault(reading.image_id, []).append(reading)
-    rejected += tree.read_all()
-
-    def drafts() -> Iterator[Draft | Rejection]:
-        yield from rejected
-        for image_id, readings in of_image.items():
-            yield tree.draft(
-                image_id,
-                patient_id=readings[0].patient_id,
-                study_id=readings[0].study_id,
-                view=tree.view(image_id),
-                file=root,
-                annotations=tuple(annotation for reading in readings for annotation in reading.annotations),
-                reading=readings[0],
-            )
-
-    return Selection(len(of_image) + len(rejected), drafts)
