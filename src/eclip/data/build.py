@@ -101,7 +101,7 @@ def build(
                 write()
         while under_way:
             write()
-        progress.update(task, completed=selection.total)
+        progress.update(task, completed=selection.total, description=f"Checking {out.name}")
         checks = check_store(writer.shards(), writer.rejected())
         if not allow_leaks:
             _refuse(checks)
@@ -225,7 +225,7 @@ def _refuse(checks: Mapping[str, Check]) -> None:
         if check.leak and check.count:
             raise InputError(
                 f"leak between splits: {check.count} × {name.replace('_', ' ')} (the first: {check.examples[0]}); "
-                "mend the table, or store them with --allow-leaks"
+                "mend the table, or store them with --allow-leaks; what is finished is kept"
             )
 
 

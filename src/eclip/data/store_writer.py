@@ -71,7 +71,7 @@ class StoreWriter:
         try:
             part = json.loads(self._note(number).read_text(encoding="utf-8"))
             whole = part["key"] == key and (
-                not part["file"] or (self.folder / part["file"]).stat().st_size == part["bytes"]
+                not part["file"] or sha256(self.folder / part["file"]) == part["sha256"]
             )
         except (OSError, ValueError, KeyError, TypeError):
             return False
