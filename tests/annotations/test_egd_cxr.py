@@ -102,8 +102,7 @@ def test_a_study_comes_with_its_gaze_its_sentences_and_its_boxes(root):
     (reading,), rejected = read(root)
     assert rejected == []
     assert (reading.image_id, reading.study_id, reading.patient_id) == (IMAGE, "50414267", "10000032")
-    assert reading.image_path == f"files/p10/p10000032/s50414267/{IMAGE}.jpg"
-    assert (reading.width, reading.height, reading.split) == (WIDTH, HEIGHT, "")
+    assert reading.split == ""
     assert reading.text == "Heart is large. Clear."
     gaze, box = reading.annotations
     assert gaze.kind == "gaze"
@@ -199,7 +198,6 @@ def test_without_pixels_the_place_on_the_screen_and_the_pads_tell_where(root, su
     ("table", "column"),
     [
         ("master_sheet.csv", "dicom_id"),
-        ("master_sheet.csv", "path"),
         ("master_sheet.csv", "patient_id"),
         ("fixations.csv", "DICOM_ID"),
         ("fixations.csv", "FPOGD"),
@@ -270,7 +268,17 @@ def test_a_study_listed_twice_is_read_once(root):
     assert [reading.image_id for reading in readings] == [IMAGE]
 
 
+def test_boxes_of_an_image_that_nobody_lists_are_rejected(root):
+    table = root / "bounding_boxes.csv"
+    table.write_text(table.read_text() + f"{OTHER},left lung,1,2,1,2\n{OTHER},right lung,3,4,1,2\n")
+    (reading,), (rejection,) = read(root)
+    assert [annotation.kind for annotation in reading.annotations] == ["gaze", "box"]
+    assert (rejection.file, rejection.row) == (str(table), OTHER)
+    assert "master_sheet.csv does not list" in rejection.reason
+
+
 def test_an_id_that_leads_elsewhere_names_no_folder(root):
+    (root / "bounding_boxes.csv").unlink()
     for image_id in ("../" + IMAGE, f"{IMAGE}/../{IMAGE}"):
         write_table(root / "master_sheet.csv", MASTER, [study(dicom_id=image_id)])
         write_table(root / "fixations.csv", FIXATIONS, [fixation(9, 9, 0, 1, image=image_id)])
@@ -479,8 +487,9 @@ def test_the_phantom_is_read_as_a_loop_over_its_tables_reads_it(phantom):
     table = pd.read_csv(phantom / "egd-cxr" / "fixations.csv")
     for reading in readings:
         expected = []
+        width, height = sizes.loc[reading.image_id, ["Columns", "Rows"]]
         for row in table[table["DICOM_ID"] == reading.image_id].to_dict("records"):
-            x, y = row["X_ORIGINAL"] / reading.width, row["Y_ORIGINAL"] / reading.height
+            x, y = row["X_ORIGINAL"] / width, row["Y_ORIGINAL"] / height
             if row["FPOGV"] and 0 <= x < 1 and 0 <= y < 1 and row["FPOGD"] > 0:
                 expected.append((x, y, row["FPOGS"], row["FPOGS"] + row["FPOGD"]))
         gaze, *boxes = reading.annotations

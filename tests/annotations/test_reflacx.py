@@ -117,9 +117,9 @@ def root(tmp_path):
     return tmp_path
 
 
-def read(root, **options):
+def read(root):
     rejected = []
-    readings = list(read_reflacx(root, reject=rejected.append, **options))
+    readings = list(read_reflacx(root, reject=rejected.append))
     assert all(isinstance(rejection, Rejection) and "\n" not in rejection.reason for rejection in rejected)
     return readings, rejected
 
@@ -143,8 +143,7 @@ def test_a_recording_comes_with_gaze_sentences_ellipses_and_the_box_of_the_chest
     (reading,), rejected = read(root)
     assert rejected == []
     assert (reading.image_id, reading.study_id, reading.patient_id) == (IMAGE, "50414267", "10000032")
-    assert (reading.split, reading.width, reading.height) == ("validate", WIDTH, HEIGHT)
-    assert reading.image_path == f"{FOLDER}/{IMAGE}.jpg"
+    assert reading.split == "validate"
     assert reading.text == f"{RECORDING}: heart enlarged."
     by_kind = {annotation.kind: annotation for annotation in reading.annotations}
     assert [annotation.reader for annotation in reading.annotations] == [RECORDING] * 3
@@ -172,6 +171,15 @@ def test_fixations_bring_one_degree_as_sigma_and_what_was_on_the_screen(root):
     assert (beside.x, beside.y) == (-0.05, 1.04)  # beside the image, from where it still reaches in
     assert beside.visible == (0.0, 0.0, 0.5, 1.0)
     assert rejected == []
+
+
+def test_fixations_that_end_before_they_start_are_told(root):
+    write_recording(
+        root, fixations=[seen(0.5, 1.0, 500, 1250), seen(2.0, 1.5, 500, 1250), seen(3.0, 3.0, 500, 1250)]
+    )
+    (reading,), (rejection,) = read(root)
+    assert len(gaze_of(reading)[0].fixations) == 1
+    assert rejection.reason == "1 fixations end before they start"
 
 
 def test_the_older_names_of_the_position_are_understood(root):
@@ -294,6 +302,15 @@ def test_an_ellipse_of_no_such_certainty_is_rejected_by_its_line(root, certainty
     assert [a.certainty for a in ellipses_of(reading)] == [0.75]
     assert (rejection.row, rejection.file) == ("line 2", str(folder / ELLIPSES))
     assert "certainty is" in rejection.reason
+
+
+def test_an_ellipse_without_a_label_is_rejected_by_its_line(root):
+    extent, folder = (200, 500, 1000, 2000), root / "main_data" / RECORDING
+    write_ellipses(folder, LABELS_3, (extent, 4, {}), (extent, 4, {"Consolidation": True}))
+    (reading,), (rejection,) = read(root)
+    assert [a.label for a in ellipses_of(reading)] == ["Consolidation"]
+    assert (rejection.file, rejection.row) == (str(folder / ELLIPSES), "line 2")
+    assert rejection.reason == "no label is True"
 
 
 def test_all_three_phases_are_read_with_their_own_labels(root):
@@ -455,15 +472,7 @@ def test_the_image_lies_behind_the_last_folder_called_files(root):
     image = f"files/physionet.org/files/mimic-cxr/2.0.0/{FOLDER}/{IMAGE}.dcm"
     write_metadata(root, row_of(RECORDING) | {"image": image})
     (reading,), _ = read(root)
-    assert reading.image_path == f"{FOLDER}/{IMAGE}.jpg"
-
-
-def test_images_that_are_not_known_are_rejected_if_one_asks(root):
-    readings, (rejection,) = read(root, image_size=lambda image_id: None)
-    assert readings == []
-    assert rejection.row == RECORDING
-    readings, rejected = read(root, image_size=lambda image_id: (WIDTH, HEIGHT))
-    assert (len(readings), rejected) == (1, [])
+    assert reading.study_id == "50414267"
 
 
 def test_what_goes_with_the_gaze_may_be_missing(root):
@@ -625,14 +634,14 @@ def test_the_phantom_is_read_as_a_loop_over_its_tables_reads_it(phantom):
     assert len(readings) == usable["dicom_id"].nunique()
     for row in usable.to_dict("records"):
         gaze, reading = gazes[row["id"]]
-        assert (reading.image_id, reading.width, reading.height) == (
-            row["dicom_id"],
-            row["image_size_x"],
-            row["image_size_y"],
-        )
+        assert reading.image_id == row["dicom_id"]
         table = pd.read_csv(main / row["id"] / "fixations.csv")
         expected = [
-            (f.x_position / reading.width, f.y_position / reading.height, f.timestamp_start_fixation)
+            (
+                f.x_position / row["image_size_x"],
+                f.y_position / row["image_size_y"],
+                f.timestamp_start_fixation,
+            )
             for f in table.itertuples()
             if f.timestamp_end_fixation > f.timestamp_start_fixation
         ]

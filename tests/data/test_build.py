@@ -81,7 +81,7 @@ def test_the_manifest_tells_how_it_was_built(tmp_path):
 
 def test_it_says_how_many_were_left_out_and_why(tmp_path, capsys):
     manifest = build(lab(tmp_path / "lab", 5, broken=(1, 2)), tmp_path / "s", workers=1)
-    assert "3 studies stored, 0 with annotations; 2 rows left out" in capsys.readouterr().out
+    assert "3 studies stored, 0 with annotations; 2 left out" in capsys.readouterr().out
     assert "row 3" in summary(manifest)
 
 
@@ -170,6 +170,30 @@ def test_patients_of_another_store_can_be_left_out(tmp_path):
     manifest = build(source, tmp_path / "store", workers=1, exclude=(tmp_path / "held",))
     assert Store.open(tmp_path / "store").column("patient_id") == ["p0", "p0", "p2", "p2"]
     assert list(manifest["skipped"].values()) == [4]
+
+
+def test_nothing_but_excluded_patients_is_told_as_such(tmp_path):
+    source = lab(tmp_path / "lab", 3)
+    build(source, tmp_path / "held", workers=1)
+    with pytest.raises(
+        InputError, match="no study is left to store, 0 could not be used, 3 × patient of a store"
+    ):
+        build(source, tmp_path / "store", workers=1, exclude=(tmp_path / "held",))
+
+
+def test_a_link_to_a_store_stays_a_link(tmp_path):
+    source = lab(tmp_path / "lab", 3)
+    build(source, tmp_path / "disk" / "store", workers=1)
+    (tmp_path / "store").symlink_to(tmp_path / "disk" / "store")
+    build(source, tmp_path / "store", workers=1, image_size=16)
+    assert (tmp_path / "store").is_symlink()
+    assert Store.open(tmp_path / "disk" / "store").manifest["options"]["image_size"] == 16
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.name.startswith(".")) == [".arrow"]
+
+
+def test_a_number_of_workers_that_cannot_be_is_told(tmp_path):
+    with pytest.raises(InputError, match="--workers 0: expected at least 1"):
+        build(lab(tmp_path / "lab", 1), tmp_path / "store", workers=0)
 
 
 KILLED = """

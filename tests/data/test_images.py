@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 
 import numpy as np
 import pytest
@@ -50,14 +51,27 @@ def test_float_pixels_and_constant_images_do_not_divide_by_zero():
     assert decode(encoded(flat, "TIFF")).tolist() == np.zeros((4, 5)).tolist()
 
 
-def test_exif_rotation_is_undone_and_sizes_follow():
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "WEBP"])
+def test_exif_rotation_is_undone_and_sizes_follow(kind, tmp_path):
     upright = smooth(60, 40)
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6  # stored lying on its side; to be turned by 90° clockwise
-    data = encoded(Image.fromarray(np.rot90(upright)), "JPEG", quality=100, exif=exif.tobytes())
-    np.testing.assert_allclose(decode(data).astype(int), upright, atol=3)
-    shrunk = decode_shrunk(data, 20)
-    assert (shrunk.original_height, shrunk.original_width, shrunk.pixels.shape) == (60, 40, (30, 20))
+    data = encoded(Image.fromarray(np.rot90(upright)), kind, quality=100, exif=exif.tobytes())
+    (tmp_path / "image").write_bytes(data)
+    for source in (data, tmp_path / "image"):
+        np.testing.assert_allclose(decode(source).astype(int), upright, atol=4)
+        shrunk = decode_shrunk(source, 20)
+        assert (shrunk.original_height, shrunk.original_width, shrunk.pixels.shape) == (60, 40, (30, 20))
+        np.testing.assert_allclose(shrunk.pixels.astype(int), shrink(upright, 20), atol=4)
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_what_is_transparent_is_black(mode):
+    image = Image.new("RGBA", (5, 4), (200, 200, 200, 255))
+    image.putpixel((3, 2), (255, 255, 255, 0))
+    expected = np.full((4, 5), 200)
+    expected[2, 3] = 0
+    np.testing.assert_allclose(decode(encoded(image.convert(mode), "PNG")).astype(int), expected, atol=1)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +90,20 @@ def test_what_is_not_an_image_is_told_in_one_line(broken, tmp_path):
 def test_a_missing_file_says_so(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         decode(tmp_path / "gone.png")
+
+
+def test_what_can_be_read_warns_of_nothing(recwarn, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
+    assert decode(encoded(Image.fromarray(smooth(60, 40)))).shape == (60, 40)
+    assert not list(recwarn)
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    (tmp_path / "folder.png").mkdir()
+    for name in ("pipe.png", "folder.png"):
+        with pytest.raises(InputError, match="no such file"):
+            decode(tmp_path / name)
 
 
 @settings(max_examples=150, deadline=None)

@@ -15,8 +15,9 @@ import pandas as pd
 
 from eclip.annotations.annotation import Annotation, Fixation, Sentence
 from eclip.annotations.fixation_filter import find_fixations
-from eclip.annotations.reading import ImageSize, Reading, Reject, Rejection, path_in_mimic
+from eclip.annotations.reading import ImageSize, Reading, Reject, Rejection
 from eclip.annotations.recording_table import (
+    label_value,
     read_extents,
     read_numbers,
     read_parts,
@@ -24,7 +25,7 @@ from eclip.annotations.recording_table import (
     region_of,
     table_file,
 )
-from eclip.annotations.sentences import Word, group_sentences, joined
+from eclip.annotations.sentences import Word, encodable, group_sentences, joined
 from eclip.errors import InputError
 
 READER = "egd-cxr"
@@ -35,7 +36,6 @@ _OLDER_NAMES = {pad.removesuffix("_pad"): pad for pad in _PADS}
 _CALIBRATION_CUT = 5  # a calibration slide carries the id of an image without its last characters
 _SECONDS = "Time (in secs)"  # since the image was shown
 _PLACE = ("X_ORIGINAL", "Y_ORIGINAL", "FPOGX", "FPOGY")
-_LABEL_VALUES = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1}
 
 _Sizes = dict[str, tuple[int, int]]
 _Scanpaths = dict[str, tuple[Fixation, ...]]
@@ -59,7 +59,7 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
     """
     sheet = table_file(root, "master_sheet")
     master = read_table(
-        sheet, columns=("dicom_id", "path", "study_id", "patient_id"), aliases=_OLDER_NAMES, reject=reject
+        sheet, columns=("dicom_id", "study_id", "patient_id"), aliases=_OLDER_NAMES, reject=reject
     )
     master = master.set_index("dicom_id", drop=False)
     for image_id in master.index[master.index.duplicated()]:
@@ -67,7 +67,7 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
     master = master[~master.index.duplicated()]
     sizes = {image_id: size for image_id in master.index if (size := image_size(image_id)) is not None}
     fixations = _gaze(root, master, sizes, reject)
-    boxes = _boxes(table_file(root, "bounding_boxes"), sizes, reject)
+    boxes = _boxes(table_file(root, "bounding_boxes"), master, sizes, reject)
     for row in master.to_dict("records"):
         image_id = row["dicom_id"]
         try:
@@ -89,9 +89,6 @@ def read_egd_cxr(root: Path, *, image_size: ImageSize, reject: Reject) -> Iterat
             study_id=row["study_id"].removeprefix("s"),
             patient_id=row["patient_id"].removeprefix("p"),
             split="",
-            image_path=path_in_mimic(row["path"]),
-            width=sizes[image_id][0],
-            height=sizes[image_id][1],
             annotations=(gaze, *boxes.get(image_id, ())),
             text=text,
             labels=labels,
@@ -146,7 +143,7 @@ def _reject_unlisted(image_ids: Iterable[str], master: pd.DataFrame, *, path: Pa
     calibration = {len(image_id) - _CALIBRATION_CUT for image_id in master.index}
     for image_id in image_ids:
         if image_id not in master.index and len(image_id) not in calibration:
-            reject(Rejection(str(path), image_id, "gaze for an image that master_sheet.csv does not list"))
+            reject(Rejection(str(path), image_id, "rows of an image that master_sheet.csv does not list"))
 
 
 def _on_image(
@@ -181,12 +178,13 @@ def _in_fractions(
     )
 
 
-def _boxes(path: Path, sizes: _Sizes, reject: Reject) -> dict[str, list[Annotation]]:
+def _boxes(path: Path, master: pd.DataFrame, sizes: _Sizes, reject: Reject) -> dict[str, list[Annotation]]:
     """The boxes of the anatomy on each image; mind the order of the columns: x1, x2, y1, y2."""
     if not path.exists():
         return {}
     columns = ("dicom_id", "bbox_name", "x1", "y1", "x2", "y2")
     frame = read_table(path, columns=columns, optional=(), reject=reject)
+    _reject_unlisted(frame["dicom_id"].unique(), master, path=path, reject=reject)
     frame = read_extents(frame[frame["dicom_id"].isin(sizes)], columns[2:], path=path, reject=reject)
     boxes: dict[str, list[Annotation]] = {}
     for image_id, name, *extent in frame[list(columns)].itertuples(index=False):
@@ -200,10 +198,8 @@ def _labels(row: Mapping[Hashable, str]) -> dict[str, int]:
     labels = {}
     for column, cell in row.items():
         name, ending, _ = str(column).partition("__chx")
-        if ending and cell.strip():
-            if cell.strip() not in _LABEL_VALUES:
-                raise InputError(f"{column} is {cell[:40]!r}, expected 1, 0, -1 or blank")
-            labels[name.replace("_", " ").title()] = _LABEL_VALUES[cell.strip()]
+        if ending and (value := label_value(cell, name=str(column))) is not None:
+            labels[name.replace("_", " ").title()] = value
     return labels
 
 
@@ -223,11 +219,11 @@ def _transcript(path: Path, reject: Reject) -> tuple[str, tuple[Sentence, ...]]:
     for number, phrase in enumerate(phrases, start=1):
         try:
             words.append(_word(phrase))
-        except (ValueError, TypeError, LookupError, OverflowError):
+        except (ValueError, TypeError, LookupError, AttributeError, OverflowError):
             reason = f"expected phrase, begin_time and end_time in {phrase!r:.80}"
             reject(Rejection(str(path), f"phrase {number}", reason))
     full_text = transcript.get("full_text")
-    text = _encodable(full_text) if isinstance(full_text, str) else joined(word for word, _, _ in words)
+    text = encodable(full_text) if isinstance(full_text, str) else joined(word for word, _, _ in words)
     return text, group_sentences(words)
 
 
@@ -235,9 +231,4 @@ def _word(phrase: Any) -> Word:
     start, end = float(phrase["begin_time"]), float(phrase["end_time"])
     if not (math.isfinite(start) and math.isfinite(end)):
         raise ValueError("times are finite")
-    return _encodable(phrase["phrase"]), start, end
-
-
-def _encodable(text: str) -> str:
-    """Without the half characters that JSON can spell and UTF-8 cannot."""
-    return str.encode(text, errors="replace").decode()
+    return encodable(phrase["phrase"]), start, end

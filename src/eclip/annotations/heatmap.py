@@ -66,8 +66,8 @@ def drawable(fixations: Sequence[Fixation], aspect: float) -> Floats:
     sigma_x = np.where(np.isnan(sigma_x), DEFAULT_SIGMA, sigma_x)
     sigma_y = np.where(np.isnan(sigma_y), DEFAULT_SIGMA * aspect, sigma_y)
     visible_N4 = np.array([*map(_VISIBLE, fixations)], np.float64).reshape(-1, 4)
-    numbers_N9 = np.column_stack([x, y, end - start, sigma_x, sigma_y, visible_N4])
     with np.errstate(over="ignore"):
+        numbers_N9 = np.column_stack([x, y, end - start, sigma_x, sigma_y, visible_N4])
         single_N9 = numbers_N9.astype(np.float32)
     return numbers_N9[np.isfinite(single_N9).all(axis=1) & (single_N9[:, 2:5] > 0).all(axis=1)]
 

@@ -1,6 +1,6 @@
 """What a dataset of readings gives: one image with its annotations, or the reason why a row was left out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from eclip.annotations.annotation import Annotation
@@ -37,9 +37,6 @@ class Reading:
         study_id: Without the leading "s".
         patient_id: Without the leading "p".
         split: train, validate, test, or "" where the dataset has none.
-        image_path: Relative to a MIMIC-CXR-JPG tree: "files/p10/…/x.jpg".
-        width: Of the original image, in pixels; 0 where nobody needs it and nothing tells it.
-        height: The same.
         annotations: One of kind "gaze" for each reader, and labelled regions.
         text: What was dictated, by the first reader if there are several.
         labels: 1 present, 0 absent, -1 uncertain; not listed = not mentioned.
@@ -51,9 +48,6 @@ class Reading:
     study_id: str
     patient_id: str
     split: str
-    image_path: str
-    width: int
-    height: int
     annotations: tuple[Annotation, ...]
     text: str = ""
     labels: dict[str, int] = field(default_factory=dict)
@@ -61,6 +55,6 @@ class Reading:
     age: str = ""
 
 
-def path_in_mimic(path: str) -> str:
-    """The JPEG of MIMIC-CXR-JPG that belongs to a path of MIMIC-CXR: "files/…/x.jpg" for "…/files/…/x.dcm"."""
-    return "files/" + path.rpartition("files/")[2].removesuffix(".dcm").removesuffix(".jpg") + ".jpg"
+def first_told(values: Iterable[str]) -> str:
+    """Of what several readings say the first that is not blank, or ""."""
+    return next(filter(None, values), "")

@@ -1,11 +1,13 @@
 """Tables of a recording as they come: quoted cells over several lines, broken rows, columns by other names."""
 
+import codecs
 import csv
 import gzip
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, cast
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,8 @@ from eclip.errors import InputError
 
 PART = 100_000
 """Rows that are held as text at a time."""
+
+_LABELS = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1}
 
 
 def table_file(folder: Path, name: str) -> Path:
@@ -59,36 +63,52 @@ def read_parts(
     aliases: Mapping[str, str] | None = None,
 ) -> Iterator[pd.DataFrame]:
     """`read_table` for tables too large to hold as text: at most `PART` rows at a time, and at least one part."""
+    with opened(path, encoding="utf-8-sig", errors="replace") as file:  # a broken byte spoils its cell alone
+        rows = _numbered(file)
+        _, header = next(rows, (0, []))
+        names = [(aliases or {}).get(name.strip(), name.strip()) for name in header]
+        for column in columns:
+            if column not in names:
+                there = " ".join(", ".join(names).split())[:200] or "none"
+                raise InputError(f"{path}: no column {column!r}; there are: {there}")
+        wanted = set(names if optional is None else (*columns, *optional))
+        kept = [i for i, name in enumerate(names) if name in wanted and name not in names[:i]]
+        lines: list[int] = []
+        cells: list[list[str]] = []
+        for line, row in rows:
+            if len(row) == len(names):
+                lines.append(line)
+                cells.append([row[i] for i in kept])
+            else:
+                reject(Rejection(str(path), f"line {line}", f"{len(row)} cells, expected {len(names)}"))
+            if len(lines) == PART:
+                yield _frame(lines, cells, [names[i] for i in kept])
+                lines, cells = [], []
+        yield _frame(lines, cells, [names[i] for i in kept])
+
+
+@contextmanager
+def opened(path: Path, *, encoding: str, errors: str) -> Iterator[TextIO]:
+    """Open a table, gzipped or not; what turns out to be wrong while it is read is told in one line, too.
+
+    Raises:
+        InputError: No such file, or not a text table.
+    """
     try:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file")
-        opened = gzip.open if path.suffix == ".gz" else open
-        # A byte that is not UTF-8 spoils its cell, not the file.
-        with opened(path, "rt", encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = _numbered(file)
-            _, header = next(rows, (0, []))
-            names = [(aliases or {}).get(name.strip(), name.strip()) for name in header]
-            for column in columns:
-                if column not in names:
-                    raise InputError(
-                        f"{path}: no column {column!r}; there are: {' '.join(', '.join(names).split())[:200] or 'none'}"
-                    )
-            wanted = set(names if optional is None else (*columns, *optional))
-            kept = [i for i, name in enumerate(names) if name in wanted and name not in names[:i]]
-            lines: list[int] = []
-            cells: list[list[str]] = []
-            for line, row in rows:
-                if len(row) == len(names):
-                    lines.append(line)
-                    cells.append([row[i] for i in kept])
-                else:
-                    reject(Rejection(str(path), f"line {line}", f"{len(row)} cells, expected {len(names)}"))
-                if len(lines) == PART:
-                    yield _frame(lines, cells, [names[i] for i in kept])
-                    lines, cells = [], []
-            yield _frame(lines, cells, [names[i] for i in kept])
-    except (OSError, EOFError, zlib.error, csv.Error) as error:
-        raise InputError(f"{path}: not a table that can be read ({error})") from error
+        opening = gzip.open if path.suffix == ".gz" else open
+        with opening(path, "rb") as binary:
+            if binary.read(2) in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE} and "16" not in encoding:
+                raise InputError(
+                    f'{path}: UTF-16 text, as Excel\'s "Unicode text" is; save it as CSV in UTF-8'
+                )
+        with opening(path, "rt", encoding=encoding, errors=errors, newline="") as file:
+            yield cast(TextIO, file)
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: not a table that can be read ({' '.join(str(error).split())})") from error
 
 
 def _frame(lines: list[int], cells: list[list[str]], names: list[str]) -> pd.DataFrame:
@@ -105,6 +125,20 @@ def read_numbers(frame: pd.DataFrame, columns: Sequence[str], *, path: Path, rej
         reason = f"{name} is {frame[name].iloc[row][:40]!r}, expected a number"
         reject(Rejection(str(path), f"line {frame.index[row]}", reason))
     return frame.assign(**{name: numbers[name] for name in columns})[usable]
+
+
+def label_value(cell: str, *, name: str) -> int | None:
+    """1 present, 0 absent, -1 uncertain, None where the cell is blank.
+
+    Raises:
+        InputError: Anything else.
+    """
+    cell = cell.strip()
+    if not cell:
+        return None
+    if cell not in _LABELS:
+        raise InputError(f"label {name!r} is {cell[:40]!r}; expected 1, 0, -1 or blank")
+    return _LABELS[cell]
 
 
 def read_extents(frame: pd.DataFrame, columns: Sequence[str], *, path: Path, reject: Reject) -> pd.DataFrame:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from eclip.annotations.annotation import Annotation, Sentence
-from eclip.annotations.reading import ImageSize, Reading, Reject, Rejection, path_in_mimic
+from eclip.annotations.reading import Reading, Reject, Rejection
 from eclip.annotations.recording_table import read_extents, read_numbers, read_table, region_of
 from eclip.annotations.reflacx_gaze import read_gaze
 from eclip.annotations.sentences import Word, group_sentences, joined
@@ -56,13 +56,13 @@ class _Recording:
     id: str
     split: str
     image_id: str
+    study_id: str
     patient_id: str
-    image_path: str
     size: tuple[int, int]
     certainty: dict[str, float]
 
 
-def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = None) -> Iterator[Reading]:
+def read_reflacx(root: Path, *, reject: Reject) -> Iterator[Reading]:
     """Read all images of the three phases that have a recording; several readers of one are one `Reading`.
 
     Fixations bring their own sigma (one degree of visual angle at the zoom of the moment) and the part of the
@@ -74,7 +74,6 @@ def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = N
         root: Folder of the dataset, or its `main_data`; or of one patient in MIMIC-Eye, where one `metadata.csv`
             beside `main_data` lists the recordings of all phases.
         reject: Takes what cannot be used, recordings that the authors discarded among them.
-        image_size: If given, images that it does not know are rejected. Sizes are in the metadata.
 
     Raises:
         InputError: No metadata, or a column of it missing.
@@ -82,11 +81,7 @@ def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = N
     main = root / "main_data" if (root / "main_data").is_dir() else root
     recordings: dict[str, list[_Recording]] = {}
     for recording in _recordings(root, main, reject):
-        if image_size is not None and image_size(recording.image_id) is None:
-            reason = f"gaze for an unknown image: {recording.image_id} is not among the images"
-            reject(Rejection(str(main), recording.id, reason))
-        else:
-            recordings.setdefault(recording.image_id, []).append(recording)
+        recordings.setdefault(recording.image_id, []).append(recording)
     for image_id, of_image in recordings.items():
         read = [(recording, *_read(main, recording, reject)) for recording in of_image]
         read = [(recording, text, annotations) for recording, text, annotations in read if annotations]
@@ -94,12 +89,9 @@ def read_reflacx(root: Path, *, reject: Reject, image_size: ImageSize | None = N
             first, text, _ = read[0]
             yield Reading(
                 image_id=image_id,
-                study_id=Path(first.image_path).parent.name.removeprefix("s"),
+                study_id=first.study_id,
                 patient_id=first.patient_id,
                 split=first.split,
-                image_path=first.image_path,
-                width=first.size[0],
-                height=first.size[1],
                 annotations=tuple(annotation for *_, annotations in read for annotation in annotations),
                 text=text,
                 labels=_labels([recording.certainty for recording, *_ in read]),
@@ -144,8 +136,8 @@ def _recording(row: Mapping[Hashable, str]) -> _Recording:
         id=row["id"],
         split=row["split"],
         image_id=row["dicom_id"],
+        study_id=Path(row["image"]).parent.name.removeprefix("s"),  # files/p10/p10000032/s50414267/x.dcm
         patient_id=row["subject_id"].removeprefix("p"),
-        image_path=path_in_mimic(row["image"]),
         size=(width, height),
         certainty=certainty,
     )
@@ -201,10 +193,12 @@ def _ellipses(folder: Path, recording: _Recording, reject: Reject) -> Iterator[A
     for line in frame.index[~known]:
         reason = f"certainty is {frame['certainty'][line]:g}, expected 1 to 5"
         reject(Rejection(str(file), f"line {line}", reason))
-    for row in frame[known].to_dict("records"):
+    for line, row in zip(frame.index[known], frame[known].to_dict("records"), strict=True):
         region = region_of([row[side] for side in _SIDES], recording.size)
         certainty = PROBABILITIES[row["certainty"]]
         names = [CHEXPERT_NAMES.get(str(name), str(name)) for name, cell in row.items() if _is_true(cell)]
+        if not names:
+            reject(Rejection(str(file), f"line {line}", "no label is True"))
         for name in dict.fromkeys(names):
             yield Annotation("ellipse", recording.id, name, region=region, certainty=certainty)
 

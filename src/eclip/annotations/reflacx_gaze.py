@@ -51,6 +51,9 @@ def _recorded(path: Path, size: tuple[int, int], reject: Reject) -> tuple[Fixati
     columns = (*_TIMES, *_IN_PIXELS)
     frame = read_table(path, columns=columns, optional=(), aliases=_OLDER_NAMES, reject=reject)
     numbers = _numbers(frame, columns, size, path=path, reject=reject)
+    backward = int((numbers[:, 1] < numbers[:, 0]).sum())
+    if backward:
+        reject(Rejection(str(path), "", f"{backward} fixations end before they start"))
     start, end, x, y, sigma_x, sigma_y, *visible = numbers[numbers[:, 1] > numbers[:, 0]].T.tolist()
     return tuple(map(Fixation, x, y, start, end, sigma_x, sigma_y, zip(*visible, strict=True)))
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from eclip.annotations.annotation import Annotation, Fixation, Sentence
 from eclip.annotations.reading import Reject, Rejection
+from eclip.annotations.sentences import encodable
 from eclip.errors import InputError
 
 FRAME = 224
@@ -150,7 +151,7 @@ def _reader(item: dict[str, Any], dataset: str) -> str:
     subject = item.get("subject", "")
     if isinstance(subject, bool) or not isinstance(subject, int | str):
         raise InputError(f"subject is {_shown(subject)}; expected a number")
-    return f"{dataset}-{_encodable(str(subject))}" if subject != "" else dataset
+    return f"{dataset}-{encodable(str(subject))}" if subject != "" else dataset
 
 
 def _numbers(item: dict[str, Any], name: str) -> list[float]:
@@ -172,17 +173,12 @@ def _text(item: dict[str, Any], name: str) -> str:
     value = item.get(name)
     if not isinstance(value, str):
         raise InputError(f"{name} is {_shown(value)}; expected text")
-    return _encodable(value)
+    return encodable(value)
 
 
 def _words(name: str) -> str:
     """A finding as one reads it: "pleural_effusion" is "pleural effusion"."""
-    return " ".join(_encodable(name).replace("_", " ").split())
-
-
-def _encodable(text: str) -> str:
-    """Without the half characters that JSON can spell and UTF-8 cannot."""
-    return text.encode(errors="replace").decode()
+    return " ".join(encodable(name).replace("_", " ").split())
 
 
 def _shown(value: Any) -> str:

@@ -19,6 +19,11 @@ def joined(words: Iterable[str]) -> str:
     return _SPACE_AT_PUNCTUATION.sub("", " ".join(" ".join(words).split()))
 
 
+def encodable(text: str) -> str:
+    """Without the half characters that JSON can spell and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
+
+
 def group_sentences(words: Iterable[Word]) -> tuple[Sentence, ...]:
     """Group dictated words into sentences; each ends at the word or phrase that holds a period.
 

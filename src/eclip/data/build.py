@@ -66,6 +66,8 @@ def build(
     Raises:
         InputError: What the source raises; a leak between splits; no study left; a disk that is full.
     """
+    if workers is not None and workers < 1:
+        raise InputError(f"--workers {workers}: expected at least 1")
     if image_size < 16:
         raise InputError(f"image size is {image_size}; expected at least 16 pixels")
     excluded = {patient for store in exclude for patient in Store.open(store).column("patient_id")}
@@ -122,13 +124,13 @@ def summary(manifest: Mapping[str, Any]) -> str:
     """How many studies a build stored and left out, and why, and what its checks found."""
     counts, groups = manifest["counts"], grouped(manifest["rejected"])
     stored = f"{counts['rows']} studies stored, {counts['annotated']} with annotations"
-    lines = [f"{stored}; {len(manifest['rejected'])} rows left out"]
+    lines = [f"{stored}; {len(manifest['rejected'])} left out"]
     lines += [f"  {group.count} × {group.reason} (the first: {group.example})" for group in groups[:5]]
     if len(groups) > 5:
         lines.append("  more in manifest.json")
     lines += [f"  {n} × not asked for: {why}" for why, n in manifest.get("skipped", {}).items() if n]
     for name, check in manifest.get("checks", {}).items():
-        if check["count"] and name not in {"duplicate_image_ids", "empty_reports"}:  # among the rows left out
+        if check["count"] and name not in {"duplicate_image_ids", "empty_reports"}:  # among what is left out
             first = f" (the first: {check['examples'][0]})" if check["examples"] else ""
             lines.append(f"  {'LEAK: ' * check['leak']}{check['count']} × {name.replace('_', ' ')}{first}")
     return "\n".join(lines)

@@ -34,7 +34,9 @@ def image_hash(image_HW: np.ndarray) -> str:
     return np.packbits(signs).tobytes().hex()
 
 
-def near_duplicates(some: Sequence[str], others: Sequence[str], *, limit: int = NEAR) -> list[tuple[int, int]]:
+def near_duplicates(
+    some: Sequence[str], others: Sequence[str], *, limit: int = NEAR
+) -> list[tuple[int, int]]:
     """For each of `some` that is near one of `others`, (i, j) of the nearest; "" is near nothing.
 
     Every pair is compared, a block at a time: by 64 bits first, by all 256 where these may do.

@@ -1,11 +1,12 @@
 """Pixels: files to 8-bit grayscale, to the size of the store, to the square that an encoder sees."""
 
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from eclip.data.dicom import is_dicom, read_dicom
 from eclip.errors import InputError
@@ -104,16 +105,24 @@ def fit_matrix(height: int, width: int) -> np.ndarray:
 
 def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
     try:
+        if not isinstance(source, bytes) and not Path(source).is_file():  # a pipe would keep us waiting
+            raise InputError("no such file")
         if is_dicom(source):
             found = read_dicom(source)
             height, width = found.pixels.shape
             pixels = found.pixels if shorter_side is None else shrink(found.pixels, shorter_side)
             return Shrunk(pixels, height, width, view=found.view, sex=found.sex, age=found.age)
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with (
+            # Given the name, Pillow maps a TIFF into memory, and turns it wrongly.
+            io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as file,
+            warnings.catch_warnings(action="ignore"),  # of odd EXIF, or many pixels: they name no file
+            Image.open(file) as image,
+        ):
             size = image.size
             if shorter_side is not None:
                 wanted = shrunk_size(*size, shorter_side)
                 image.draft("L", (int(wanted[0] * _REDUCING_GAP), int(wanted[1] * _REDUCING_GAP)))
+            image.load()  # which turns a TIFF, so that nothing is left to be turned
             if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
                 size = size[::-1]
             gray = _gray(ImageOps.exif_transpose(image))
@@ -124,7 +133,8 @@ def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
         Exception
     ) as error:  # what a decoder throws at broken files is anything from OSError to struct.error
         name = "bytes" if isinstance(source, bytes) else source
-        reason = "no such file" if isinstance(error, FileNotFoundError) else " ".join(str(error).split())
+        unknown = isinstance(error, UnidentifiedImageError)
+        reason = "of no known format" if unknown else " ".join(str(error).split())
         raise InputError(
             f"{name}: not an image that can be read ({reason or type(error).__name__})"
         ) from error
@@ -133,6 +143,9 @@ def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
 def _gray(image: Image.Image) -> Image.Image:
     """Any mode to 8-bit grayscale."""
     if not image.mode.startswith(("I", "F")):
+        if image.has_transparency_data:  # what lies under it is not meant to be seen
+            black = Image.new("RGBA", image.size, "black")
+            image = Image.alpha_composite(black, image.convert("RGBA"))
         return image.convert("L")
     pixels_HW = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0.0, neginf=0.0)
     low, high = pixels_HW.min(), pixels_HW.max()

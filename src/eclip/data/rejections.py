@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-_PARTICULARS = re.compile(r"\S*/\S*|'[^']*'|-?\d[\d.]*")
+_PARTICULARS = re.compile(r"\S*/\S*|'[^']*'|(?<![\w-])-?\d[\d.]*")
 
 
 @dataclass(frozen=True, slots=True)

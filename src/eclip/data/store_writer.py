@@ -50,6 +50,7 @@ class StoreWriter:
     def __init__(self, out: Path, *, keep: bool = True) -> None:
         if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).is_file())):
             raise InputError(f"{out}: has other things in it and is no study store; choose a new folder")
+        out = out.resolve() if out.is_symlink() else out  # the link stays, what it leads to is replaced
         self._out, self._keep = out, keep
         self.folder = out.with_name(f".{out.name}.building")
         self._parts: dict[int, Part] = {}
@@ -133,8 +134,9 @@ class StoreWriter:
         if not shards:
             shutil.rmtree(self.folder, ignore_errors=True)
             first = "; the first: {file}, {row}: {reason}".format(**rejected[0]) if rejected else ""
+            skipped = "".join(f", {n} × {why}" for why, n in told.get("skipped", {}).items() if n)
             raise InputError(
-                f"{self._out}: no study is left to store, {len(rejected)} could not be used{first}"
+                f"{self._out}: no study is left to store, {len(rejected)} could not be used{skipped}{first}"
             )
         manifest = {
             "schema_version": SCHEMA_VERSION,

@@ -94,12 +94,26 @@ def test_encodings_and_separators_can_be_told(tmp_path, encoding):
     assert read(tmp_path / "a.csv", separator=";", encoding=encoding) == ({2: ["1", "Größe"]}, {})
 
 
+def test_an_unclosed_quote_is_told_with_its_line(tmp_path):
+    (tmp_path / "a.csv").write_text('x,y\n1,2\n3,"4\n' + "5,6\n" * 50_000)
+    with pytest.raises(InputError, match=r"a\.csv: .*line \d+: .*is a quote never closed"):
+        read_rows(tmp_path / "a.csv", columns=["x"], reject=print)
+
+
+def test_utf_16_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n", encoding="utf-16")
+    with pytest.raises(InputError, match="UTF-16 text"):
+        read_rows(tmp_path / "a.csv", columns=["x"], reject=print)
+    frame = read_rows(tmp_path / "a.csv", columns=["x"], reject=print, encoding="utf-16")
+    assert frame["x"].tolist() == ["1"]
+
+
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
         (b"id;note\n1;2\n", {}, r"no column 'id'; there are: id;note; or cells are not separated"),
         (b"", {}, "no column 'id'; there are: none"),
-        (b"\xff\xfei\x00d\x00", {}, "no column 'id'"),
+        (b"\xff\xfei\x00d\x00", {}, "UTF-16 text"),
         (b"id,note,id\n1,2,3\n", {}, "column 'id' is there 2 times"),
         (b"id,note\n", {"encoding": "klingon"}, "'klingon' is not an encoding"),
         (b"id,note\n", {"encoding": "zlib"}, "'zlib' is not an encoding"),

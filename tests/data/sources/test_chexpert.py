@@ -43,6 +43,16 @@ def told(studies):
     return [(s.image_id, s.study_id, s.patient_id, s.split, s.view, s.sex, s.age, s.labels) for s in studies]
 
 
+@pytest.mark.parametrize(
+    ("cell", "view"), [("RL", "LATERAL"), (" AP ", "AP"), ("", "FRONTAL"), ("?", "FRONTAL")]
+)
+def test_a_projection_becomes_a_view_that_a_store_knows(root, cell, view):
+    table = root / "train.csv"
+    table.write_text(table.read_text().replace(",LL,", f",{cell},"))
+    studies = {study.image_id: study for study in drain(CheXpert(root=root))[0]}
+    assert studies["patient00002/study1/view1_frontal"].view == view
+
+
 TEST = [
     (f"{study}/view1_frontal", study, study[:12], "test", "FRONTAL", "", None, values(labels))
     for study, labels in chexpert.TEST.items()

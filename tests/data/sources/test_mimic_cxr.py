@@ -90,23 +90,14 @@ def test_rows_that_cannot_be_used_are_listed_with_file_row_and_reason(root):
     )
     edit(root / "mimic-cxr-2.0.0-metadata.csv.gz", lambda f: pd.concat([f, f.iloc[[6]]]))
     manifest, studies = built(root)
-    assert list(studies) == [trees.dicom_id(n) for n in (6, 7, 8, 9)]
-    reasons = {rejection["row"]: rejection["reason"] for rejection in manifest["rejected"]}
-    for number, reason in enumerate(
-        [
-            "no report",
-            "empty report",
-            "not an image",
-            "no such file",
-            "split is ''",
-            "'Edema' is 'maybe'",
-            "came before",
-        ]
-    ):
-        assert reason in reasons[trees.dicom_id(number)]
-    assert {rejection["file"] for rejection in manifest["rejected"]} == {
-        str(root / "mimic-cxr-2.0.0-metadata.csv.gz")
-    }
+    assert list(studies) == [trees.dicom_id(n) for n in (5, 6, 7, 8, 9)]
+    assert studies[trees.dicom_id(5)].labels == {}
+    told = {(Path(r["file"]).name, r["row"]): r["reason"] for r in manifest["rejected"]}
+    expected = {0: "no report", 1: "empty report", 2: "not an image", 3: "no such file", 4: "table of splits"}
+    for number, reason in (expected | {6: "came before"}).items():
+        assert reason in told.pop(("mimic-cxr-2.0.0-metadata.csv.gz", trees.dicom_id(number)))
+    reason = "label 'Edema' is 'maybe'; expected 1, 0, -1 or blank"
+    assert told == {("mimic-cxr-2.0.0-chexpert.csv.gz", "row 7"): reason}
 
 
 def test_readings_join_the_images_they_belong_to(root):
@@ -124,6 +115,18 @@ def test_readings_join_the_images_they_belong_to(root):
     unknown = [rejection for rejection in manifest["rejected"] if rejection["row"] == trees.dicom_id(99)]
     assert len(unknown) == 1
     assert "not among the frontal images" in unknown[0]["reason"]
+
+
+def test_sex_and_age_come_from_the_readings_that_tell_them(root, tmp_path):
+    egd, reflacx = tmp_path / "egd", tmp_path / "reflacx"
+    egd.mkdir()
+    trees.write_egd(egd, {2: [(40, 15, 0.5, 0.25)], 3: [(40, 15, 0.5, 0.25)]})
+    trees.write_reflacx(reflacx, [(n, [(20, 30, 1.0, 1.5)]) for n in (2, 4)])  # they do not tell
+    labels = {study.image_id: study.labels for study in built(root)[1].values()}
+    _, studies = built(root, gaze=(f"reflacx={reflacx}", f"egd-cxr={egd}"))
+    told = {trees.dicom_id(2): ("F", 25), trees.dicom_id(3): ("M", 25)}
+    assert {name: (s.sex, s.age) for name, s in studies.items()} == dict.fromkeys(studies, ("", None)) | told
+    assert {study.image_id: study.labels for study in studies.values()} == labels  # of the tables alone
 
 
 @pytest.mark.parametrize(
@@ -154,10 +157,11 @@ def test_a_missing_or_broken_table_is_told_in_one_line(root, damage, message):
 def test_wrong_folders_and_kinds_are_told(root):
     for options, message in (
         ({"gaze": (f"egd-cxr={root}/gone",)}, "gone: no such folder"),
-        ({"gaze": (f"eyes={root}",)}, "'eyes' is not a kind of recording"),
+        ({"gaze": (f"eyes={root}/gone",)}, "'eyes' is not a kind of recording"),
         ({"gaze": ("egd-cxr",)}, "--gaze egd-cxr: expected egd-cxr=DIR"),
         ({"dicom": root / "gone"}, "gone: no such folder"),
         ({"labeler": "negbio"}, "no mimic-cxr-2.0.0-negbio"),
+        ({"labeler": "none", "subset": "5x200"}, "--subset 5x200 needs labels"),
         ({"seed": 3}, "--per-class and --seed have an effect with --subset 5x200 only"),
         ({"subset": "5x200", "views": "all"}, "--views has no effect"),
         ({"subset": "5x200"}, "0 images have Atelectasis as their only finding; 200 a class were asked for"),
@@ -206,6 +210,15 @@ def test_negbio_is_another_labeler(tree):
     studies = found(tree, labeler="negbio")
     assert studies[trees.dicom_id(0)].labels == {"Edema": -1, "Fracture": 0, "Pneumonia": -1}
     assert studies[trees.dicom_id(6)].labels == written_labels(6)
+
+
+def test_without_the_labels_one_has_to_say_so(root):
+    (root / "mimic-cxr-2.0.0-chexpert.csv.gz").unlink()
+    with pytest.raises(InputError, match=r"no mimic-cxr-2\.0\.0-chexpert"):
+        built(root)
+    _, studies = built(root, labeler="none")
+    assert len(studies) == len(NUMBERS)
+    assert not any(study.labels for study in studies.values())
 
 
 def test_all_views(tree):

@@ -38,6 +38,16 @@ def drained(root):
     return {study.image_id: study for study in studies}, rejections
 
 
+def test_views_are_those_that_the_same_table_gives_in_mimic_cxr(root):
+    table = root / "spreadsheets" / "cxr_meta.csv"
+    cells = {0: "LL", 2: "XTABLE LATERAL"}
+    frame = pd.read_csv(table, dtype=str, keep_default_na=False).set_index("dicom_id", drop=False)
+    frame.loc[[trees.dicom_id(n) for n in cells], "ViewPosition"] = list(cells.values())
+    frame.to_csv(table, index=False)
+    studies, _ = drained(root)
+    assert [studies[trees.dicom_id(n)].view for n in (0, 2, 4)] == ["LL", "", "PA"]
+
+
 def test_the_read_images_are_built_with_all_that_was_written(root):
     manifest = build(MimicEye(root=root), root.parent / "store", workers=1)
     studies = {study.image_id: study for study in Store.open(root.parent / "store")}

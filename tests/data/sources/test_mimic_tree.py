@@ -33,9 +33,6 @@ def reading(split="test"):
         study_id=trees.study(1),
         patient_id=trees.patient(1),
         split=split,
-        image_path="",
-        width=80,
-        height=60,
         annotations=(),
         text="the lungs\nare clear.",
         labels={"Fracture": 0},
@@ -74,16 +71,16 @@ def test_a_draft_points_at_its_files(root):
 
 
 def test_the_tables_come_before_what_the_reading_says(root):
-    study = draft(MimicTree(root), 1, reading=reading()).study
+    study = draft(MimicTree(root), 1, stand_in=reading()).study
     assert (study.split, study.labels, study.text) == ("train", {"Edema": 1}, "the lungs are clear.")
 
 
 def test_the_reading_tells_what_the_tables_do_not(root):
     for name in ("split", "chexpert"):
         (root / f"mimic-cxr-2.0.0-{name}.csv.gz").unlink()
-    study = draft(MimicTree(root), 1, reading=reading()).study
+    study = draft(MimicTree(root), 1, stand_in=reading()).study
     assert (study.split, study.labels) == ("test", {"Fracture": 0})
-    assert draft(MimicTree(root), 1, reading=reading("")).study.split == split_of(trees.patient(1))
+    assert draft(MimicTree(root), 1, stand_in=reading("")).study.split == split_of(trees.patient(1))
     assert isinstance(draft(MimicTree(root), 1), Rejection)
 
 

@@ -108,6 +108,16 @@ def test_studies_come_in_the_order_of_their_numbers_and_again(root):
     assert list(source.select().drafts()) == list(source.select().drafts())
 
 
+def test_files_may_lie_behind_links(root, tmp_path):
+    open_i.write_nlm(root)
+    expected = drain(OpenI(root=root, views="all"))[0]
+    (tmp_path / "linked").mkdir()
+    for path in root.iterdir():
+        (tmp_path / "linked" / path.name).symlink_to(path)
+    assert drain(OpenI(root=tmp_path / "linked", views="all"))[0] == expected
+    assert expected
+
+
 def test_the_report_is_all_sections_in_one_order(root):
     open_i.write(root)
     reports = {study.study_id: study.report for study in drain(OpenI(root=root))[0]}

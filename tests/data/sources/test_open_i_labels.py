@@ -81,7 +81,10 @@ def test_it_is_present_where_it_is_named_too():
     assert labels_of(["Pneumonia", "Opacity/lung"])["Lung Opacity"] == 1
 
 
-@pytest.mark.parametrize("terms", [[], [""], ["No Indexing"], ["/"], [" ", "no  indexing"]])
+@pytest.mark.parametrize(
+    "terms",
+    [[], [""], ["No Indexing"], ["Technical Quality of Image Unsatisfactory"], ["/"], [" ", "no  indexing"]],
+)
 def test_without_terms_nothing_is_mentioned(terms):
     assert labels_of(terms) == {}
 

@@ -37,7 +37,7 @@ def test_the_studies_are_those_that_were_written(tmp_path, table, suffix):
     source = SiimAcr(root=tmp_path)
     studies, rejections = drain(source, image_size=64)
     assert rejections == []
-    assert source.select().skipped == {f"image that is not in {table}": 1}
+    assert source.select().skipped == {f"image without a sound row in {table}": 1}
     assert [study.image_id for study in studies] == [tree.image_id(number) for number in tree.NUMBERS]
     for number, study in enumerate(studies):
         assert study.patient_id == study.study_id == study.image_id
@@ -168,6 +168,8 @@ def test_what_cannot_be_used_is_listed_with_file_row_and_reason(tmp_path):
     for row, reason in expected.items():
         assert reason in reasons[row]
     assert len(reasons["line 10"]) < 100
+    # 0, 2 and 5: in the table, and yet without a row that can be used
+    assert SiimAcr(root=tmp_path).select().skipped == {"image without a sound row in train-rle.csv": 3}
 
 
 def test_what_is_missing_is_told_in_one_line(tmp_path):

@@ -15,7 +15,8 @@ from eclip.errors import InputError
 from fabricated import vindr_cxr as tree
 
 TABLES = [f"{kind}_{part}.csv" for kind in ("image_labels", "annotations") for part in ("train", "test")]
-SPELLED = {"Pleural effusion": "Pleural Effusion", "No finding": "No Finding"}
+SPELLED = {"Pleural effusion": "Pleural Effusion", "No finding": "No Finding",
+           "Pleural thickening": "Pleural Thickening"}  # fmt: skip
 VERDICTS = [  # of readings(number) for number % 4: in train the readers vote, in test they have agreed
     ({"No Finding": 1}, {"No Finding": 1}),
     ({"Cardiomegaly": 1, "Pleural Effusion": 1}, {"Cardiomegaly": 1, "Pleural Effusion": 1}),

@@ -160,7 +160,7 @@ def _checks(assessments: Iterable[Assessment]) -> Table:
 
 
 def _left_out(store: Store) -> Table:
-    table = Table("rows left out", "why", Column("the first", overflow="fold"), header_style="bold")
+    table = Table("left out", "why", Column("the first", overflow="fold"), header_style="bold")
     table.columns[0].justify = "right"
     groups = grouped(store.manifest["rejected"])
     for group in groups[:_REASONS_SHOWN]:

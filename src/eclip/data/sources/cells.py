@@ -2,20 +2,19 @@
 
 import codecs
 import csv
-import gzip
 import hashlib
 import re
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os.path import normpath
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from eclip.annotations.reading import Reject, Rejection
+from eclip.annotations.recording_table import label_value, opened
 from eclip.errors import InputError
 
-_LABELS = {"1": 1, "1.0": 1, "0": 0, "0.0": 0, "-1": -1, "-1.0": -1}
 _SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("validate", "val", "valid", "validation", "dev"), "validate"),
@@ -29,6 +28,8 @@ _BROKEN_BYTES = re.compile("[\ud800-\udfff]")  # what is left of them
 _NOT_IN_PATHS = re.compile("[\x00-\x1f\ud800-\udfff]")
 _LONGEST_PATH = 1000  # characters
 OLDEST = 120  # years
+YES_OR_NO = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
+"""What cells mean that can be neither blank nor uncertain."""
 
 
 def read_rows(
@@ -63,13 +64,12 @@ def read_rows(
     numbers, kept = [], []
     try:
         known = "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
-        opened = gzip.open if path.suffix == ".gz" else open
-        with opened(path, "rt", encoding=known, errors="surrogateescape", newline="") as file:
+        with opened(path, encoding=known, errors="surrogateescape") as file:
             rows = csv.reader(file, delimiter=separator)
             header = [name.strip() for name in next(rows, [])]
             columns += [name for name in dict.fromkeys(optional) if name in header and name not in columns]
             places = [_place(name, header, path) for name in columns]
-            for number, cells in enumerate(rows, 2):
+            for number, cells in enumerate(_told(rows), 2):
                 if not cells:
                     continue
                 if short:
@@ -83,15 +83,17 @@ def read_rows(
                     kept.append([cells[place] for place in places])
                     continue
                 reject(Rejection(str(path), f"row {number}", reason))
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
     except LookupError as error:
         raise InputError(f"{path}: {encoding!r} is not an encoding; expected utf-8, cp1252, …") from error
-    except (OSError, EOFError, zlib.error, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a table that can be read ({' '.join(str(error).split())})") from error
     return pd.DataFrame(kept, index=numbers, columns=columns, dtype=object)
+
+
+def _told(rows: Any) -> Iterator[list[str]]:
+    """The rows; a cell that is too long, which a quote that is never closed makes, is told with its line."""
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise csv.Error(f"line {rows.line_num}: {error}; is a quote never closed?") from error
 
 
 def _place(name: str, header: Sequence[str], path: Path) -> int:
@@ -104,6 +106,11 @@ def _place(name: str, header: Sequence[str], path: Path) -> int:
     there = ", ".join(header[:20])[:300].encode(errors="replace").decode() or "none"
     separators = "; or cells are not separated as expected" if len(header) == 1 else ""
     raise InputError(f"{path}: no column {name!r}; there are: {' '.join(there.split())}{separators}")
+
+
+def stripped(rows: pd.DataFrame) -> pd.DataFrame:
+    """The same cells without white space around them."""
+    return rows.apply(lambda cells: cells.str.strip())
 
 
 def path_inside(root: Path, cell: str) -> Path:
@@ -124,22 +131,12 @@ def path_inside(root: Path, cell: str) -> Path:
     return root / name
 
 
-def label_value(cell: str, *, name: str) -> int | None:
-    """1 present, 0 absent, -1 uncertain, None where the cell is blank.
+def label_values(names: Sequence[str], cells: Sequence[str]) -> dict[str, int]:
+    """The labels that are mentioned, from 1, 0, -1 or blank.
 
     Raises:
-        InputError: Anything else.
+        InputError: Another cell.
     """
-    cell = cell.strip()
-    if not cell:
-        return None
-    if cell not in _LABELS:
-        raise InputError(f"label {name!r} is {cell!r}; expected 1, 0, -1 or blank")
-    return _LABELS[cell]
-
-
-def label_values(names: Sequence[str], cells: Sequence[str]) -> dict[str, int]:
-    """The labels that are mentioned."""
     values = ((name, label_value(cell, name=name)) for name, cell in zip(names, cells, strict=True))
     return {name: value for name, value in values if value is not None}
 

@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from eclip.annotations.reading import Rejection
-from eclip.data.sources.cells import age_years, label_values, sex_name
+from eclip.data.sources.cells import age_years, label_values, sex_name, view_code
 from eclip.data.sources.chexpert_sets import Chosen, drawn, listed, queried
 from eclip.data.sources.chexpert_tables import (
     EXPECTED,
@@ -24,7 +24,6 @@ from eclip.data.sources.draft import Draft, Selection
 from eclip.data.study import Study
 from eclip.errors import InputError
 
-_PROJECTIONS = ("AP", "PA", "LL", "RL")
 _COLUMNS = ("image_id", "image", "Path", "Sex", "Age", "Frontal/Lateral", "AP/PA", "split", "file", "row")
 
 
@@ -128,7 +127,7 @@ def _drafts(rows: pd.DataFrame, *, home: Path, reports: dict[str, Report]) -> It
                 study_id=image_id.rpartition("/")[0],
                 patient_id=image_id.partition("/")[0],
                 split=split,
-                view=_view(side, projection.strip()),
+                view=_view(side, projection),
                 sex=sex_name(sex),
                 age=age_years(age),
                 report=report.report,
@@ -148,4 +147,4 @@ def _view(side: str, projection: str) -> str:
         raise InputError(f"Frontal/Lateral is {side[:40]!r}; expected Frontal or Lateral")
     if side == "Lateral":
         return "LATERAL"
-    return projection if projection in _PROJECTIONS else "FRONTAL"
+    return view_code(projection) or "FRONTAL"

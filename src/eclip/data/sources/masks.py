@@ -64,6 +64,6 @@ def check_shape(width: float, height: float, image: Shrunk) -> None:
     """
     if abs(width * image.original_height / (height * image.original_width) - 1) > _ASPECT_TOLERANCE:
         raise InputError(
-            f"mask of {width:g} × {height:g} pixels does not have the shape of the image, "
+            f"{width:g} × {height:g} pixels does not have the shape of the image, "
             f"{image.original_width} × {image.original_height}"
         )

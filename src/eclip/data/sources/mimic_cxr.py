@@ -7,8 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from eclip.annotations.annotation import Annotation
-from eclip.annotations.reading import Rejection
+from eclip.annotations.reading import Reading, Rejection
 from eclip.data.sources.draft import Draft, Selection
 from eclip.data.sources.mimic_tree import LABELS, Labeler, MimicTree
 from eclip.data.sources.readings import read
@@ -28,11 +27,11 @@ class MimicCxr:
     Attributes:
         root: Folder of MIMIC-CXR-JPG 2.0.0 or 2.1.0.
         gaze: Recordings to join, as egd-cxr=DIR, reflacx=DIR, gazesearch=FILE or gazeintent=FILE; may be
-            repeated. Several readings of one image stay several annotations.
+            repeated. Several readings of one image stay several annotations; EGD-CXR tells sex and age, too.
         reports: Folder of the report files, if they are not beside the images.
         dicom: Folder of MIMIC-CXR, whose DICOM files are read instead of the JPEGs; the tables stay those of the root.
         views: frontal, or all: lateral and other images too.
-        labeler: Whose labels to read; those of radiologists (2.1.0) replace them where there are any.
+        labeler: Whose labels to read, or none; those of radiologists (2.1.0) replace them where there are any.
         subset: 5x200 draws frontal images with a single finding as a test set; empty for all images.
         per_class: How many images of each class 5x200 draws.
         seed: Another seed, another draw.
@@ -62,15 +61,17 @@ class MimicCxr:
         tree = MimicTree(self.root, self.reports, dicom=self.dicom, labeler=self.labeler)
         file = tree.need("metadata")
         tree.need("split")
-        if self.subset or self.labeler != "chexpert":
+        if self.labeler != "none":
             tree.need(self.labeler)
+        elif self.subset:
+            raise InputError("--subset 5x200 needs labels; leave out --labeler none")
         rejected = [*tree.read_all()]
-        images, skipped, subset = self._images(tree, rejected)
-        annotations: dict[str, tuple[Annotation, ...]] = dict.fromkeys(images.index, ())
+        images, skipped, subset = self._images(tree)
+        readings: dict[str, tuple[Reading, ...]] = dict.fromkeys(images.index, ())
         for kind, folder in map(_recording, self.gaze):
             for reading in read(kind, folder, tree=tree, reject=rejected.append):
-                if reading.image_id in annotations:
-                    annotations[reading.image_id] += reading.annotations
+                if reading.image_id in readings:
+                    readings[reading.image_id] += (reading,)
                 elif subset and reading.image_id in tree.metadata.index:
                     reason = "reading of an image that was not drawn"
                     skipped[reason] = skipped.get(reason, 0) + 1
@@ -88,7 +89,7 @@ class MimicCxr:
                     study_id=study_id,
                     view=view,
                     file=file,
-                    annotations=annotations[image_id],
+                    readings=readings[image_id],
                     split="test" if subset else "",
                 )
 
@@ -98,9 +99,7 @@ class MimicCxr:
     def _asked(self) -> str:
         return "images" if self.views == "all" else "frontal images"
 
-    def _images(
-        self, tree: MimicTree, rejected: list[Rejection]
-    ) -> tuple[pd.DataFrame, dict[str, int], dict[str, list[str]]]:
+    def _images(self, tree: MimicTree) -> tuple[pd.DataFrame, dict[str, int], dict[str, list[str]]]:
         """Rows of the metadata table, how many others there are, and what was drawn."""
         every = tree.metadata
         if self.views == "all":
@@ -110,7 +109,7 @@ class MimicCxr:
         if not self.subset:
             return frontal, skipped, {}
         subset = draw(
-            _pools(frontal, tree, rejected),
+            _pools(frontal, tree),
             per_class=self.per_class,
             seed=self.seed,
             where=str(tree.need("metadata")),
@@ -120,16 +119,12 @@ class MimicCxr:
         return drawn, skipped | {"not drawn for 5x200": len(frontal) - len(drawn)}, subset
 
 
-def _pools(frontal: pd.DataFrame, tree: MimicTree, rejected: list[Rejection]) -> dict[str, list[str]]:
+def _pools(frontal: pd.DataFrame, tree: MimicTree) -> dict[str, list[str]]:
     """Class to images whose only finding it is, one a study: the one with the smallest id."""
     pools: dict[str, list[str]] = {name: [] for name in COMPETITION}
     one_a_study = frontal.sort_index().drop_duplicates("study_id")
     for image_id, study_id in zip(one_a_study["dicom_id"], one_a_study["study_id"], strict=True):
-        try:
-            finding = only_present(tree.labels_of(study_id), _FINDINGS)
-        except InputError as error:
-            rejected.append(Rejection(str(tree.need("metadata")), image_id, str(error)))
-            continue
+        finding = only_present(tree.labels.get(study_id, {}), _FINDINGS)
         if finding in pools:
             pools[finding].append(image_id)
     return pools

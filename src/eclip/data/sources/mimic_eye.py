@@ -7,9 +7,9 @@ from pathlib import Path
 from PIL import Image
 
 from eclip.annotations.egd_cxr import read_egd_cxr
-from eclip.annotations.reading import Reading, Reject, Rejection
+from eclip.annotations.reading import Reading, Reject, Rejection, first_told
 from eclip.annotations.reflacx import read_reflacx
-from eclip.data.sources.cells import age_years, read_rows, sex_name, split_name, split_of, view_name
+from eclip.data.sources.cells import age_years, read_rows, sex_name, split_name, split_of, view_code
 from eclip.data.sources.draft import Draft, Selection
 from eclip.data.study import Study
 from eclip.errors import InputError
@@ -47,7 +47,7 @@ class MimicEye:
             readings = _readings(folder, files, sizes, reject=items.append)
             unread += len(files) - len(readings)
             splits = [reading.split for of_image in readings.values() for reading in of_image]
-            split = next(filter(None, splits), "")
+            split = first_told(splits)
             for image_id, of_image in readings.items():
                 view = views.get(image_id, "")
                 items.append(_draft(folder, files[image_id], of_image, split=split, view=view))
@@ -63,7 +63,7 @@ def _metadata(path: Path, reject: Reject) -> tuple[dict[str, str], Sizes]:
     sized = frame[is_size[0] & is_size[1]]
     sizes = zip(sized["Columns"].astype(int), sized["Rows"].astype(int), strict=True)
     return (
-        dict(zip(frame["dicom_id"], map(view_name, frame["ViewPosition"]), strict=True)),
+        dict(zip(frame["dicom_id"], map(view_code, frame["ViewPosition"]), strict=True)),
         dict(zip(sized["dicom_id"], sizes, strict=True)),
     )
 
@@ -125,23 +125,19 @@ def _draft(folder: Path, file: Path, readings: list[Reading], *, split: str, vie
         file: The image.
         readings: One or more.
         split: Of another image of the patient, for want of one of its own.
-        view: AP, PA, or "".
+        view: As the table of images tells it, or "".
     """
     patient_id, study_folder = _patient_id(folder), file.parent.name
-
-    def first(values: Iterable[str]) -> str:
-        return next(filter(None, values), "")
-
-    own = first(reading.split for reading in readings) or split
+    own = first_told(reading.split for reading in readings) or split
     study = Study(
         image_id=file.stem,
         study_id=study_folder.removeprefix("s"),
         patient_id=patient_id,
         split=split_name(own) if own else split_of(patient_id),
         view=view,
-        sex=sex_name(first(reading.sex for reading in readings)),
-        age=age_years(first(reading.age for reading in readings)),
-        text=" ".join(first(reading.text for reading in readings).split()),
+        sex=sex_name(first_told(reading.sex for reading in readings)),
+        age=age_years(first_told(reading.age for reading in readings)),
+        text=" ".join(first_told(reading.text for reading in readings).split()),
         labels=next((reading.labels for reading in readings if reading.labels), {}),
         annotations=tuple(annotation for reading in readings for annotation in reading.annotations),
     )

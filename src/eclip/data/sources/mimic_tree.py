@@ -1,6 +1,7 @@
 """The folder of MIMIC-CXR-JPG: its tables, and where its images and reports lie."""
 
 import re
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -8,8 +9,7 @@ from typing import Literal
 import pandas as pd
 from PIL import Image
 
-from eclip.annotations.annotation import Annotation
-from eclip.annotations.reading import Reading, Rejection
+from eclip.annotations.reading import Reading, Rejection, first_told
 from eclip.data.sources.cells import (
     age_years,
     label_values,
@@ -20,6 +20,7 @@ from eclip.data.sources.cells import (
     view_code,
 )
 from eclip.data.sources.draft import Draft
+from eclip.data.sources.image_files import files_below
 from eclip.data.study import Study
 from eclip.errors import InputError
 
@@ -28,7 +29,7 @@ LABELS = (
     "Lung Lesion", "Lung Opacity", "No Finding", "Pleural Effusion", "Pleural Other", "Pneumonia", "Pneumothorax",
     "Support Devices",
 )  # fmt: skip
-Labeler = Literal["chexpert", "negbio"]
+Labeler = Literal["chexpert", "negbio", "none"]
 _METADATA = ("dicom_id", "subject_id", "study_id", "ViewPosition", "Rows", "Columns")
 _RADIOLOGISTS = "mimic-cxr-2.1.0-test-set-labeled"
 _PIXELS = re.compile(r"[1-9]\d{0,5}", re.ASCII)
@@ -111,9 +112,9 @@ class MimicTree:
         return dict(zip(frame["dicom_id"], frame["split"], strict=True))
 
     @cached_property
-    def labels(self) -> dict[str, tuple[str, ...]]:
-        """Study id to the cells of `LABELS`: the labeler's, or the radiologists' where they labelled the study."""
-        cells: dict[str, tuple[str, ...]] = {}
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Study id to the labels that are mentioned: the labeler's, or the radiologists' where they labelled it."""
+        labels: dict[str, dict[str, int]] = {}
         radiologists = tuple("Airspace Opacity" if name == "Lung Opacity" else name for name in LABELS)
         for path, names in (
             (self.table_path(self._labeler), LABELS),
@@ -121,16 +122,21 @@ class MimicTree:
         ):
             if path is not None:
                 frame = self._rows(path, ("study_id", *names))
-                columns = (frame[name] for name in names)
-                cells.update(zip(frame["study_id"], zip(*columns, strict=True), strict=True))
-        return cells
+                cells = zip(*(frame[name] for name in names), strict=True)
+                for number, study_id, row in zip(frame.index, frame["study_id"], cells, strict=True):
+                    try:
+                        labels[study_id] = label_values(LABELS, row)
+                    except InputError as error:
+                        self.rejected.append(Rejection(str(path), f"row {number}", str(error)))
+        return labels
 
     def _rows(self, path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         return read_rows(path, columns=columns, reject=self.rejected.append)
 
     @cached_property
     def _image_files(self) -> dict[str, Path]:
-        return {path.stem: path for path in sorted(self._images.rglob(f"*{self._suffix}"))}
+        paths = (path for path in files_below(self._images) if path.suffix == self._suffix)
+        return {path.stem: path for path in sorted(paths)}
 
     def view(self, image_id: str) -> str:
         """AP, PA, LATERAL, LL, or "" where the table does not tell it."""
@@ -147,14 +153,6 @@ class MimicTree:
         except (KeyError, OSError, Image.DecompressionBombError):
             return None
 
-    def labels_of(self, study_id: str) -> dict[str, int]:
-        """The labels of a study that are mentioned.
-
-        Raises:
-            InputError: A cell that is no label.
-        """
-        return label_values(LABELS, self.labels.get(study_id, ("",) * len(LABELS)))
-
     def _row(self, image_id: str) -> dict[str, str]:
         rows = self.metadata
         if image_id not in rows.index:
@@ -169,8 +167,8 @@ class MimicTree:
         study_id: str,
         view: str = "",
         file: Path,
-        annotations: tuple[Annotation, ...] = (),
-        reading: Reading | None = None,
+        readings: Sequence[Reading] = (),
+        stand_in: Reading | None = None,
         split: str = "",
     ) -> Draft | Rejection:
         """One image, without having looked at its files.
@@ -181,28 +179,30 @@ class MimicTree:
             study_id: Without the "s".
             view: As the table spells it.
             file: The table that lists it, for rejections.
-            annotations: What was left on it.
-            reading: Tells sex and age; split, labels and text where the tables and the report do not.
+            readings: Of the image: their annotations, and the sex and age that the first of them tells.
+            stand_in: Tells split, labels and text where the tables and the report do not.
             split: Instead of the table's.
         """
         try:
             for name, cell in (("dicom_id", image_id), ("subject_id", patient_id), ("study_id", study_id)):
                 if not _ID.fullmatch(cell):  # it will name a file
                     raise InputError(f"{name} is {cell[:60]!r}, which is no id")
-            labels = self.labels_of(study_id)
-            split = split or self.splits.get(image_id) or ""
-            split = split or (reading and (reading.split or split_of(patient_id))) or ""
+            split = split or self.splits.get(image_id, "")
+            if stand_in is not None:
+                split = split or stand_in.split or split_of(patient_id)
+            if not split:
+                raise InputError("the table of splits does not list it")
             study = Study(
                 image_id=image_id,
                 study_id=study_id,
                 patient_id=patient_id,
                 split=split_name(split),
                 view=view_code(view),
-                sex=sex_name(reading.sex) if reading else "",
-                age=age_years(reading.age) if reading else None,
-                text=" ".join(reading.text.split()) if reading else "",
-                labels=labels or (reading.labels if reading else {}),
-                annotations=annotations,
+                sex=sex_name(first_told(reading.sex for reading in readings)),
+                age=age_years(first_told(reading.age for reading in readings)),
+                text=" ".join(stand_in.text.split()) if stand_in else "",
+                labels=self.labels.get(study_id) or (stand_in.labels if stand_in else {}),
+                annotations=tuple(found for reading in readings for found in reading.annotations),
             )
         except InputError as error:
             return Rejection(str(file), image_id, str(error))

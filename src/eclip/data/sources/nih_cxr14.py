@@ -9,7 +9,7 @@ import pandas as pd
 
 from eclip.annotations.reading import Reject, Rejection
 from eclip.annotations.recording_table import read_numbers
-from eclip.data.sources.cells import age_years, read_rows, sex_name, split_of
+from eclip.data.sources.cells import age_years, read_rows, sex_name, split_of, stripped
 from eclip.data.sources.draft import Draft, Selection
 from eclip.data.sources.image_files import image_files
 from eclip.data.sources.pixel_boxes import Box, PixelBoxes
@@ -124,8 +124,7 @@ def _names(file: Path) -> set[str]:
 
 def _rows(table: Path, train_val: set[str], test: set[str], reject: Reject) -> pd.DataFrame:
     """The table's columns, stripped, with image_id, test (whether in the test list) and reason (why it is broken)."""
-    rows = read_rows(table, columns=_COLUMNS, reject=reject, short=True)
-    rows = rows.apply(lambda cells: cells.str.strip())
+    rows = stripped(read_rows(table, columns=_COLUMNS, reject=reject, short=True))
     names, findings = rows["Image Index"], rows["Finding Labels"]
     in_train_val, in_test = names.isin(train_val), names.isin(test)
     reason = findings.map({cell: _complaint(cell) for cell in findings.unique()})

@@ -10,6 +10,7 @@ from typing import Literal
 from eclip.annotations.reading import Rejection
 from eclip.data.sources.cells import split_of
 from eclip.data.sources.draft import Draft, Selection
+from eclip.data.sources.image_files import files_below
 from eclip.data.sources.open_i_labels import labels_of
 from eclip.data.sources.open_i_reports import (
     Report,
@@ -137,7 +138,7 @@ class OpenI:
 
 def _find(root: Path) -> tuple[list[Path], dict[str, Path]]:
     """The XML files below a folder, 2.xml before 10.xml; and its images by name, and by the id of both releases."""
-    files = sorted(path for path in root.rglob("*") if path.suffix in {".xml", ".png"} and path.is_file())
+    files = sorted(path for path in files_below(root) if path.suffix in {".xml", ".png"})
     xml = [
         path for path in files if path.suffix == ".xml" and path.absolute().parent.name == "ecgen-radiology"
     ]

@@ -35,7 +35,7 @@ _KINDS = {
     "Lung Opacity": {"Atelectasis", "Consolidation", "Edema", "Lung Lesion", "Pneumonia"},
 }
 _KNOWN = set().union(*_TERMS.values())
-_NOT_INDEXED = "no indexing"
+_SAY_NOTHING = {"no indexing", "technical quality of image unsatisfactory"}  # of the chest
 
 
 def labels_of(terms: Iterable[str]) -> dict[str, int]:
@@ -51,7 +51,7 @@ def labels_of(terms: Iterable[str]) -> dict[str, int]:
         heading, *qualifiers = (" ".join(part.split()) for part in term.split("/"))
         said = {heading.lower(), *(f"{heading}/{qualifier}".lower() for qualifier in qualifiers)} & _KNOWN
         present |= {name for name, known in _TERMS.items() if said & known}
-        if heading and not said and heading.lower() != _NOT_INDEXED:
+        if heading and not said and heading.lower() not in _SAY_NOTHING:
             others[heading] = 1
     if not present and not others:
         return {}

@@ -24,15 +24,15 @@ def read(
     Raises:
         InputError: Another kind, no such folder, or a file of it that is missing.
     """
+    if kind not in KINDS:
+        raise InputError(f"{kind!r} is not a kind of recording; expected {', '.join(KINDS)}")
     if kind in ("gazesearch", "gazeintent"):
         return _scanned(kind, folder, tree=tree, reject=reject)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; expected {kind} recordings")
     if kind == "egd-cxr":
         return read_egd_cxr(folder, image_size=tree.image_size, reject=reject)
-    if kind == "reflacx":
-        return read_reflacx(folder, reject=reject)
-    raise InputError(f"{kind!r} is not a kind of recording; expected {', '.join(KINDS)}")
+    return read_reflacx(folder, reject=reject)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,8 @@ class _Recordings:
                     study_id=readings[0].study_id,
                     view=tree.view(image_id),
                     file=self.root,
-                    annotations=tuple(found for reading in readings for found in reading.annotations),
-                    reading=readings[0],
+                    readings=readings,
+                    stand_in=readings[0],
                 )
 
         return Selection(len(of_image) + len(rejected), drafts)
@@ -154,8 +154,5 @@ def _scanned(
             study_id=study_id,
             patient_id=patient_id,
             split=scan_path.split,
-            image_path=f"files/p{patient_id[:2]}/p{patient_id}/s{study_id}/{image_id}.jpg",
-            width=0,  # the scan path's places are fractions already
-            height=0,
             annotations=(scan_path.annotation,),
         )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from eclip.annotations.reading import Reject, Rejection
 from eclip.annotations.recording_table import read_numbers, read_table
+from eclip.data.sources.cells import YES_OR_NO, stripped
 from eclip.data.sources.draft import Draft, Selection
 from eclip.data.sources.image_files import image_files
 from eclip.data.sources.pixel_boxes import Box, PixelBoxes
@@ -18,7 +19,6 @@ from eclip.errors import InputError
 
 _FRAME = (1024, 1024)  # of the boxes: the size of every DICOM file, also where the images were made smaller
 _BOX = ["x", "y", "width", "height"]
-_TARGETS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 _CLASSES = {
     "Lung Opacity": {"Lung Opacity": 1, "No Finding": 0},
     "No Lung Opacity / Not Normal": {"Lung Opacity": 0, "No Finding": 0},
@@ -48,7 +48,7 @@ class Rsna:
             raise InputError(f"{self.root}: no such folder")
         file = self.root / "stage_2_train_labels.csv"
         rejected: list[Rejection] = []
-        rows = _stripped(read_table(file, columns=("patientId", *_BOX, "Target"), reject=rejected.append))
+        rows = stripped(read_table(file, columns=("patientId", *_BOX, "Target"), reject=rejected.append))
         splits = gloria_splits(sorted(patient for patient in rows["patientId"].unique() if patient))
         targets = _targets(rows, file, rejected.append)
         boxes = _boxes(rows, targets, file, rejected.append)
@@ -87,7 +87,7 @@ class Rsna:
         if not file.is_file():
             return {}
         classes: dict[str, str] = {}
-        rows = _stripped(read_table(file, columns=("patientId", "class"), reject=reject))
+        rows = stripped(read_table(file, columns=("patientId", "class"), reject=reject))
         for line, patient_id, name in zip(rows.index, rows["patientId"], rows["class"], strict=True):
             if patient_id not in known:
                 reason = f"patient {patient_id[:80]!r} has no sound row in stage_2_train_labels.csv"
@@ -124,10 +124,6 @@ def _parts(items: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
     return items[order[second:]], items[order[:second]]
 
 
-def _stripped(rows: pd.DataFrame) -> pd.DataFrame:
-    return rows.assign(**{str(name): rows[name].str.strip() for name in rows})
-
-
 def _targets(rows: pd.DataFrame, file: Path, reject: Reject) -> dict[str, int]:
     """Patient to Target. Patients of whom the rows say both are left out."""
     targets: dict[str, int] = {}
@@ -135,9 +131,9 @@ def _targets(rows: pd.DataFrame, file: Path, reject: Reject) -> dict[str, int]:
     for line, patient_id, cell in zip(rows.index, rows["patientId"], rows["Target"], strict=True):
         if not patient_id:
             reason = "no patientId"
-        elif cell not in _TARGETS:
+        elif cell not in YES_OR_NO:
             reason = f"Target is {cell[:80]!r}; expected 0 or 1"
-        elif targets.setdefault(patient_id, _TARGETS[cell]) != _TARGETS[cell]:
+        elif targets.setdefault(patient_id, YES_OR_NO[cell]) != YES_OR_NO[cell]:
             contradicted.add(patient_id)
             reason = f"Target is {cell!r}, unlike in an earlier row: patient {patient_id[:80]!r} is left out"
         else:
@@ -149,7 +145,7 @@ def _targets(rows: pd.DataFrame, file: Path, reject: Reject) -> dict[str, int]:
 def _boxes(rows: pd.DataFrame, patients: Collection[str], file: Path, reject: Reject) -> dict[str, list[Box]]:
     """Patient to boxes: one in each row whose Target is 1."""
     rows = rows[rows["patientId"].isin(patients)]
-    targets = rows["Target"].map(_TARGETS)
+    targets = rows["Target"].map(YES_OR_NO)
     for line in rows.index[(targets == 0) & (rows[_BOX] != "").any(axis=1)]:
         reject(Rejection(str(file), f"line {line}", "a box, although Target is 0"))
     rows = read_numbers(rows[targets == 1], _BOX, path=file, reject=reject)

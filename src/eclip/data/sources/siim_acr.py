@@ -73,7 +73,7 @@ class SiimAcr:
                     annotate=Pneumothorax(file=str(file), runs=tuple(runs)),
                 )
 
-        skipped = {f"image that is not in {file.name}": len(images.keys() - codes.keys())}
+        skipped = {f"image without a sound row in {file.name}": len(images.keys() - codes.keys())}
         return Selection(len(rejected) + len(codes), drafts, skipped)
 
 

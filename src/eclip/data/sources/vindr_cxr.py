@@ -6,17 +6,19 @@ from pathlib import Path
 
 from eclip.annotations.reading import Reject, Rejection
 from eclip.annotations.recording_table import read_numbers, read_table
-from eclip.data.sources.cells import split_of
+from eclip.data.sources.cells import YES_OR_NO, split_of, stripped
 from eclip.data.sources.draft import Draft, Selection
 from eclip.data.sources.image_files import image_files
 from eclip.data.sources.pixel_boxes import Box, PixelBoxes
 from eclip.data.study import Study
 from eclip.errors import InputError
 
-_CHEXPERT_NAMES = {"No finding": "No Finding", "Pleural effusion": "Pleural Effusion"}  # others are the same
+# As CheXpert and ChestX-ray14 spell them; the others are the same.
+_NAMES = {
+    name.lower().capitalize(): name for name in ("No Finding", "Pleural Effusion", "Pleural Thickening")
+}
 _READER = {"rad_ID": "rad_id"}  # spelled either way
 _CORNERS = ["x_min", "y_min", "x_max", "y_max"]
-_VOTES = {"0": 0, "0.0": 0, "1": 1, "1.0": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,8 +95,8 @@ def _read(folder: Path, name: str, reject: Reject) -> _Part:
         aliases=_READER,
         reject=reject,
     )
-    rows = rows.assign(**{str(name): rows[name].str.strip() for name in rows})
-    rows["class_name"] = rows["class_name"].replace(_CHEXPERT_NAMES)
+    rows = stripped(rows)
+    rows["class_name"] = rows["class_name"].replace(_NAMES)
     known = rows["image_id"].isin(labels)
     for line, image_id in rows["image_id"][~known].items():
         reason = f"image {image_id[:80]!r} has no sound row in {label_file.name}"
@@ -115,7 +117,7 @@ def _read(folder: Path, name: str, reject: Reject) -> _Part:
 
 def _labels(file: Path, reject: Reject) -> dict[str, dict[str, int]]:
     """Image to what its readers say together: 1 if more than half of them say so, -1 if fewer, 0 if none."""
-    rows = read_table(file, columns=("image_id",), aliases=_READER | _CHEXPERT_NAMES, reject=reject)
+    rows = read_table(file, columns=("image_id",), aliases=_READER | _NAMES, reject=reject)
     names = [name for name in rows.columns if name and name not in ("image_id", "rad_id")]
     if not names:
         raise InputError(f"{file}: no column of labels; expected one for each finding")
@@ -125,7 +127,7 @@ def _labels(file: Path, reject: Reject) -> dict[str, dict[str, int]]:
     for line, image_id, reader, row in zip(
         rows.index, rows["image_id"].str.strip(), readers, cells, strict=True
     ):
-        wrong = [at for at, cell in enumerate(row) if cell.strip() not in _VOTES]
+        wrong = [at for at, cell in enumerate(row) if cell.strip() not in YES_OR_NO]
         if not image_id:
             reason = "no image_id"
         elif wrong:
@@ -133,7 +135,7 @@ def _labels(file: Path, reject: Reject) -> dict[str, dict[str, int]]:
         elif reader in votes.setdefault(image_id, {}):
             reason = f"second row of reader {reader!r} for image {image_id[:80]!r}"
         else:
-            votes[image_id][reader] = [_VOTES[cell.strip()] for cell in row]
+            votes[image_id][reader] = [YES_OR_NO[cell.strip()] for cell in row]
             continue
         reject(Rejection(str(file), f"line {line}", reason))
     return {

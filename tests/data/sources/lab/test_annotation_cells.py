@@ -67,7 +67,9 @@ def test_a_wrong_box_costs_no_other():
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ('[{"label": "a"}]', "expected [x0, y0, x1, y1]"),
+        ('[{"label": "a"}]', "no 'xyxy' in {'label': 'a'}"),
+        ('[{"xyxy": 5}]', "expected [x0, y0, x1, y1]"),
+        ("[[0.1, 0.2, 0.5, 1]]", "expected pixels, not fractions"),
         ('[["1", 2, 3, 4]]', "is no number"),
         ("[[1, 2, NaN, 4]]", "is no number"),
         (f"[[1, 2, {'9' * 400}, 4]]", "is no number"),
@@ -77,12 +79,44 @@ def test_a_wrong_box_costs_no_other():
         ("7", "is no JSON list"),
         ("[" * 100_000, "is not JSON"),
     ],
-    ids=range(9),
+    ids=range(11),
 )
 def test_wrong_boxes_are_told(cell, reason):
     annotations, (rejection,) = boxes(cell)
     assert not annotations
     assert reason in rejection.reason
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "P"])
+def test_what_is_transparent_is_not_inside(tmp_path, mode):
+    inside = np.zeros((300, 400), np.uint8)
+    inside[100:200, 40:360] = 255
+    white = Image.new("RGBA", (400, 300), "white")
+    white.putalpha(Image.fromarray(inside))
+    white.convert(mode).save(tmp_path / "m.png")
+    ((annotation,), rejected) = masks(tmp_path, "m.png")
+    assert not rejected
+    expected = np.zeros((30, 40), bool)
+    expected[10:20, 4:36] = True
+    np.testing.assert_array_equal(decode(annotation.region.mask) > 0, expected)
+
+
+def test_the_blur_of_a_jpeg_is_not_inside(tmp_path):
+    inside = np.zeros((30, 40), np.uint8)
+    inside[10:21, 5:36] = 255
+    Image.fromarray(inside).save(tmp_path / "m.JPG", "JPEG", quality=60)
+    assert (decode(tmp_path / "m.JPG")[inside == 0] > 0).any()
+    ((annotation,), _) = masks(tmp_path, "m.JPG")
+    np.testing.assert_array_equal(decode(annotation.region.mask) > 0, inside > 0)
+
+
+def test_files_may_be_named_as_in_windows(tmp_path):
+    (tmp_path / "lungs").mkdir()
+    Image.new("L", (40, 30), 255).save(tmp_path / "lungs/m.png")
+    ((annotation,), rejected) = masks(tmp_path, "lungs\\m.png")
+    assert not rejected
+    assert (decode(annotation.region.mask) > 0).all()
+    assert masks(tmp_path, "..\\m.png")[1][0].reason.startswith("'../m.png' is outside the folder")
 
 
 def test_a_mask_is_stored_at_the_size_of_the_image(tmp_path):
@@ -164,7 +198,15 @@ def test_a_wrong_line_costs_no_other(tmp_path):
         ("time,x_fraction\n1,2\n", "no column 'y_fraction'"),
         ("", "no column 'x'"),
         ("x,y,start,end\n", "no fixation"),
-        ("x,y,time\n1,1,1\n", "no fixation"),
+        ("x,y,time\n9,9,1\n", "no fixation"),
+        ("x;y;start;end\n1;2;3;4\n", "with commas between them; there are: x;y;start;end"),
+        ("X,Y,start,end\n1,2,3,4\n", "there are: X, Y, start, end"),
+        ("x,y,start,end\n0.5,0.5,3,4\n1,0,4,5\n", "name the columns x_fraction and y_fraction"),
+        ("x,y,time\n0.5,0.5,3\n,,4\n", "name the columns x_fraction and y_fraction"),
+        ("x,y,time\nnan,nan,3\n,,3.01\n", "no fixation"),
+        ("x,y,start,end\n9,9,0,220\n9,9,240,400\n", "fixations of 190 s; expected start and end in seconds"),
+        ("x,y,time\n9,9,0\n9,9,16\n9,9,32\n", "samples that are 16 s apart"),
+        ("x,y,time\n9,9,2\n9,9,1\n9,9,0\n", "samples that are -1 s apart; expected times that rise"),
     ],
 )
 def test_files_without_a_fixation_are_told(tmp_path, content, reason):
@@ -172,6 +214,12 @@ def test_files_without_a_fixation_are_told(tmp_path, content, reason):
     assert not annotations
     assert rejection.file.endswith("g.csv")
     assert reason in rejection.reason
+
+
+def test_one_long_fixation_is_no_wrong_unit(tmp_path):
+    (annotation,), rejected = gaze(tmp_path, "x,y,start,end\n9,9,0,90\n9,9,90,90.2\n9,9,91,91.2\n")
+    assert not rejected
+    assert [f.end for f in annotation.fixations] == [90, 90.2, 91.2]
 
 
 def test_several_readers_stay_several_annotations(tmp_path):

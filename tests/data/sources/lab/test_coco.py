@@ -89,6 +89,33 @@ def test_what_cannot_be_used_is_listed_and_the_rest_kept(root):
     assert len(rejected) == len(wrong) + 1
 
 
+def test_ids_that_come_twice_mean_nobody(root):
+    content = lab.coco()
+    content["images"] += [
+        {"id": 8, "file_name": "b2.jpg"},
+        {"id": "8", "file_name": "b1.jpg"},
+        {"file_name": "b3"},
+    ]
+    content["categories"] += [{"id": 3, "name": "Left"}, {"id": 3, "name": "Right"}]
+    content["annotations"] = [
+        {"image_id": 8, "category_id": 1, "bbox": [8, 6, 32, 24]},
+        {"image_id": 7, "category_id": 3, "bbox": [8, 6, 32, 24]},
+        {"category_id": 1, "bbox": [8, 6, 32, 24]},
+    ]
+    annotations, rejected = read(root, content)
+    assert not annotations
+    assert rejected == {
+        "images[1]": "id 8 comes 2 times",
+        "images[2]": "id 8 comes 2 times",
+        "images[3]": "no id",
+        "categories[2]": "id 3 comes 2 times",
+        "categories[3]": "id 3 comes 2 times",
+        "annotations[0]": "image 8 is not listed in the file, or twice",
+        "annotations[1]": "category 3 is not listed in the file, or twice",
+        "annotations[2]": "image None is not listed in the file, or twice",
+    }
+
+
 def test_a_frame_of_another_shape_is_another_image(root):
     content = lab.coco()
     content["images"][0] |= {"width": 60, "height": 80}

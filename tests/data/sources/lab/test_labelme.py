@@ -89,6 +89,17 @@ def test_files_of_no_image_and_images_of_another_shape_are_listed(root):
         drain(lab.source(root, labelme=root / "gone"))
 
 
+def test_files_may_lie_behind_a_link_and_end_in_capitals(root, tmp_path):
+    (root / "labelme/b2.json").write_text(json.dumps(lab.labelme()))
+    (tmp_path / "elsewhere").mkdir()
+    (root / "labelme/b2.json").rename(tmp_path / "elsewhere/b2.JSON")
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/reader").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    studies, rejected = drain(lab.source(root, labelme=tmp_path / "linked"), image_size=60)
+    assert not rejected
+    assert [annotation.label for annotation in studies[2].annotations] == ["box", "round", "odd", "pair"]
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_file_is_stood(root, data):

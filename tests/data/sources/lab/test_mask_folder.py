@@ -45,6 +45,18 @@ def test_folders_of_images_that_share_stems_are_no_labels(tmp_path):
     assert rejected == {"a.png": "'a.png' is several images of table.csv"}
 
 
+def test_linked_folders_are_labels_too(tmp_path):
+    fill(tmp_path / "elsewhere", "a.png")
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "masks/Lung").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    (tmp_path / "masks/b.png").symlink_to("gone.png")
+    masks, rejected = read_mask_folder(tmp_path / "masks", ImageNames(["a.jpg", "b.jpg"], TABLE), "R")
+    assert not rejected
+    assert {id_: [mask.label for mask in of] for id_, of in masks.items()} == {"a": ["Lung"], "b": [""]}
+    ((told,),) = (list(mask(None)) for mask in masks["b"])
+    assert "no such file" in told.reason
+
+
 def test_files_of_no_image_are_listed(tmp_path):
     fill(tmp_path, "a.png", "Lung/z.png")
     _, rejected = found(tmp_path, ["a.jpg"])

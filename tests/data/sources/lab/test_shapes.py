@@ -31,6 +31,14 @@ def test_other_boxes_are_told(corners):
         box_region(corners, SIZE)
 
 
+def test_fractions_are_not_taken_for_pixels():
+    with pytest.raises(InputError, match="expected pixels, not fractions"):
+        box_region([0.1, 0.2, 0.9, 1], SIZE)
+    with pytest.raises(InputError, match="expected pixels, not fractions"):
+        polygon_region([[0.1, 0.1], [0.2, 0.1], [0.2, 0.9]], SIZE)
+    assert box_region([0, 0, 1, 30], SIZE).points == ((0, 0), (1 / 400, 0.1))
+
+
 @pytest.mark.parametrize(
     "points",
     [[], [[1, 2], [3, 4]], [[1, 2], [3, 4], [5]], [[1, 2], [1, 3], [1, 4]], 7, [[1e300, 1], [2, 3], [4, 9]]],

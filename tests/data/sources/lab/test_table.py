@@ -113,6 +113,20 @@ def test_paths_are_relative_to_the_root_if_one_is_given(lab):
         lab.read(root=lab.folder / "gone")
 
 
+def test_paths_may_be_written_as_in_windows(lab):
+    (lab.folder / "images").mkdir()
+    for i in range(8):
+        (lab.folder / f"image{i}.png").rename(lab.folder / f"images/image{i}.png")
+    lab.frame["file"] = [f"images\\image{i}.png" for i in range(8)]
+    assert [study.image_id for study in lab.read()] == [f"image{i}" for i in range(8)]
+
+
+def test_a_table_without_rows_is_told(lab):
+    lab.frame = lab.frame[:0]
+    with pytest.raises(InputError, match=r"table.csv: no row below the header"):
+        lab.source().select()
+
+
 def test_rows_that_cannot_be_used_are_listed(lab):
     lab.frame["set"], lab.frame["Edema"] = "train", "1"
     lab.frame.loc[0, "report"] = "  "

@@ -1,5 +1,6 @@
 """COCO JSON: boxes, polygons and run-length masks of many images in one file (cocodataset.org, "Data format")."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,13 +78,23 @@ def read_coco(path: Path, names: ImageNames, reader: str) -> tuple[dict[str, lis
             except InputError as error:
                 rejected.append(Rejection(str(path), f"{name}[{place}]", str(error)))
 
+    def listed(name: str) -> dict[str, tuple[int, dict[str, Any]]]:
+        """(place, entry) by id; none of an id that comes twice, since nobody knows which is meant."""
+        found = list(entries(name))
+        times = Counter(key for _, key, _ in found)
+        for place, key, _ in found:
+            if not key or times[key] > 1:
+                reason = f"id {key[:60]} comes {times[key]} times" if key else "no id"
+                rejected.append(Rejection(str(path), f"{name}[{place}]", reason))
+        return {key: (place, entry) for place, key, entry in found if key and times[key] == 1}
+
     labels: dict[str, str] = {}
-    for place, key, entry in entries("categories"):
+    for key, (place, entry) in listed("categories").items():
         try:
             labels[key] = a_name(entry.get("name"), "name")
         except InputError as error:
             rejected.append(Rejection(str(path), f"categories[{place}]", str(error)))
-    images = {key: (place, entry) for place, key, entry in entries("images")}
+    images = listed("images")
     objects: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}
     for place, _, entry in entries("annotations"):
         try:
@@ -91,7 +102,9 @@ def read_coco(path: Path, names: ImageNames, reader: str) -> tuple[dict[str, lis
             label = labels.get(a_name(entry.get("category_id"), "category_id"))
             if image not in images or label is None:
                 what = "image" if image not in images else "category"
-                raise InputError(f"{what} {shown(entry.get(f'{what}_id'))} is not listed in the file")
+                raise InputError(
+                    f"{what} {shown(entry.get(f'{what}_id'))} is not listed in the file, or twice"
+                )
             objects.setdefault(image, []).append((place, label, entry))
         except InputError as error:
             rejected.append(Rejection(str(path), f"annotations[{place}]", str(error)))

@@ -1,12 +1,22 @@
-"""The names by which other files know the images of a table: path, file name, or stem."""
+"""The names of files in a lab's table, and those by which other files know its images: path, file name, or stem."""
 
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from eclip.data.sources.cells import path_inside
 from eclip.errors import InputError
 
 _SUFFIX = re.compile(r"\.[a-z][a-z0-9]{0,4}$", re.IGNORECASE)  # not the last number of a DICOM UID
+
+
+def file_inside(root: Path, cell: str) -> Path:
+    """The file that a cell names, be it with the backslashes of Windows, in a folder.
+
+    Raises:
+        InputError: No path, or one that leaves the folder.
+    """
+    return path_inside(root, cell.replace("\\", "/"))
 
 
 class ImageNames:

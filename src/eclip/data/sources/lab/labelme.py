@@ -12,6 +12,7 @@ from eclip.annotations.annotation import Annotation
 from eclip.annotations.outline import inside
 from eclip.annotations.reading import Rejection
 from eclip.data.images import Shrunk
+from eclip.data.sources.image_files import files_below
 from eclip.data.sources.lab.annotation_cells import Part
 from eclip.data.sources.lab.image_names import ImageNames
 from eclip.data.sources.lab.json_values import a_list, a_name, an_object, read_json, shown
@@ -84,7 +85,7 @@ def read_labelme(
         raise InputError(f"{folder}: no such folder; expected LabelMe's JSON files named like the images")
     found: dict[str, list[Part]] = {}
     rejected = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in sorted(path for path in files_below(folder) if path.suffix.lower() == ".json"):
         try:
             image_id = names.find(path.relative_to(folder).as_posix())
             found.setdefault(image_id, []).append(LabelMeFile(path=path, reader=reader))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from eclip.annotations.reading import Rejection
+from eclip.data.sources.image_files import files_below
 from eclip.data.sources.lab.annotation_cells import MaskFile, Part
 from eclip.data.sources.lab.image_names import ImageNames
 from eclip.errors import InputError
@@ -23,9 +24,7 @@ def read_mask_folder(
         raise InputError(f"{folder}: no such folder; expected mask files named like the images")
     found: dict[str, list[Part]] = {}
     rejected = []
-    for path in sorted(
-        path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
-    ):
+    for path in sorted(path for path in files_below(folder) if not path.name.startswith(".")):
         name = path.relative_to(folder).as_posix()
         of_image = "/" not in name or names.exactly(name) is not None
         label, _, bare = ("", "", name) if of_image else name.partition("/")

@@ -95,4 +95,6 @@ def _on_image(corners: list[tuple[float, float]], size: Size) -> tuple[tuple[flo
         raise InputError(
             f"[{pixels}]: expected x0 < x1 and y0 < y1 on an image of {size[0]:g} × {size[1]:g} pixels"
         )
+    if x1 * size[0] <= 1 and y1 * size[1] <= 1:
+        raise InputError("nothing beyond the first pixel; expected pixels, not fractions of the image")
     return fractions

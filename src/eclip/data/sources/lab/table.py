@@ -8,7 +8,6 @@ from eclip.annotations.reading import Rejection
 from eclip.data.reports import sections
 from eclip.data.sources.cells import (
     age_years,
-    path_inside,
     read_rows,
     sex_name,
     split_name,
@@ -18,7 +17,7 @@ from eclip.data.sources.cells import (
 from eclip.data.sources.draft import Draft, Selection
 from eclip.data.sources.lab.annotation_cells import BoxCell, GazeCell, MaskCell, Part, Parts
 from eclip.data.sources.lab.coco import read_coco
-from eclip.data.sources.lab.image_names import ImageNames
+from eclip.data.sources.lab.image_names import ImageNames, file_inside
 from eclip.data.sources.lab.label_columns import ReadLabels, label_reader
 from eclip.data.sources.lab.labelme import read_labelme
 from eclip.data.sources.lab.layout import FIELDS, CellMarks, ColumnFormat, FileFormat, FileMarks, Layout
@@ -100,6 +99,8 @@ class Table:
             separator=layout.separator,
             encoding=layout.encoding,
         )
+        if frame.empty and not rejected:
+            raise InputError(f"{table}: no row below the header")
         names = ImageNames(frame[layout.columns["image"]].tolist(), table)
         read_labels = label_reader(frame, layout.labels, table)
         of_image: dict[str, list[Part]] = {}
@@ -117,7 +118,7 @@ class Table:
             for number, image_id, values in rows:
                 cells, row = dict(zip(columns, values, strict=True)), f"row {number}"
                 try:
-                    file = path_inside(root, cells[layout.columns["image"]])
+                    file = file_inside(root, cells[layout.columns["image"]])
                     study = _study(cells, image_id, layout.columns, read_labels)
                 except InputError as error:
                     yield Rejection(str(table), row, str(error))
