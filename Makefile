@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 # Threads that spin while they wait slow down everything else on a small machine.
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-extras test-slow lint bench clean
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("eclip needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'
@@ -23,6 +23,17 @@ test: $(STAMP)            ## the tests that CI runs
 
 test-slow: $(STAMP)       ## those that take minutes
 	$(BIN)/pytest -m slow
+
+# torchvision's ordinary wheel cannot load beside a CPU-only torch, and breaks transformers where it is installed: so it
+# lies apart, with the packages that need it. tests/with_torchvision/conftest.py makes it load.
+EXTRAS := $(VENV)/with-torchvision
+$(EXTRAS)/.installed: $(STAMP)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(EXTRAS) \
+	  torchvision==0.28.0 timm==1.0.31 open_clip_torch==3.3.0 ftfy==6.3.1 wcwidth==0.9.4
+	touch $@
+
+test-extras: $(EXTRAS)/.installed   ## those of open_clip and timm
+	PYTHONPATH=$(EXTRAS) $(BIN)/pytest tests/with_torchvision
 
 lint: $(STAMP)            ## style and types
 	$(BIN)/ruff check .

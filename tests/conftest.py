@@ -5,9 +5,12 @@ import socket
 from pathlib import Path
 
 import pytest
-import torch
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see eclip.cli.main
+
+import torch  # after the setting above
+
 torch.set_num_threads(2)  # golden curves and bit equality are for a fixed number of threads
 
 REAL_CXR = Path(os.environ.get("ECLIP_REAL_CXR", Path(__file__).parents[2] / "shared" / "data" / "real_cxr"))

@@ -2,8 +2,10 @@
 
 import torch
 
-from eclip.data.loading import Batch, ExpertBatch
-from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
+from eclip.data.expert_loading import ExpertBatch
+from eclip.data.loading import Batch
+from eclip.models.dual_encoder import DualEncoderConfig
+from eclip.models.encoders import build_encoder
 from eclip.models.preprocessing import Preprocessing
 
 RESNET = {
@@ -50,7 +52,7 @@ def small_config(image=RESNET, text=BERT, **changes):
 
 def small_encoder(image=RESNET, *, seed=0, **changes):
     torch.manual_seed(seed)
-    return DualEncoder(small_config(image, **changes))
+    return build_encoder(small_config(image, **changes))
 
 
 def small_batch(step=0, *, plain=4, experts=0, seed=0):
@@ -63,5 +65,5 @@ def small_batch(step=0, *, plain=4, experts=0, seed=0):
     expert = None
     if experts:
         images = torch.rand(experts, 1, 32, 32, generator=draw)
-        expert = ExpertBatch(images, torch.rand(experts, 1, 32, 32, generator=draw))
+        expert = ExpertBatch(images, torch.rand(experts, 1, 32, 32, generator=draw), list(range(experts)))
     return Batch(step, torch.rand(plain, 1, 32, 32, generator=draw), tokens, expert)

@@ -34,7 +34,10 @@ TRAIN_FLAGS = {
     "method.curriculum.cold", "method.curriculum.warm", "method.curriculum.cool", "method.curriculum.start",
     "method.curriculum.peak", "method.curriculum.final", "method.mixup-alpha", "method.priming-weight",
     "method.batch-share", "method.processor-lr", "method.processor.patch-size", "method.processor.width",
-    "method.processor.heads",
+    "method.processor.heads", "method.processor.kind", "method.processor.residual", "method.processor.no-residual",
+    "method.processor.query", "method.processor.positions", "method.processor.no-positions",
+    "method.processor.filters", "method.processor.layers", "method.heatmaps", "method.mixup-per", "start-from",
+    "model.projection",
     "model.embedding-dim", "model.text-pooling", "model.temperature", "model.max-length",
     "model.preprocessing.size", "model.preprocessing.mean", "model.preprocessing.std",
 }  # fmt: skip

@@ -6,6 +6,9 @@ import pytest
 import yaml
 
 from eclip.recipes import RECIPES
+from eclip.training.methods import METHODS
+
+KINDS = ["phantom-{}", "paper-{}-swin-tiny", "paper-{}-vit-small", "paper-{}-vit-base"]
 
 
 def test_the_papers_recipe_has_every_published_value():
@@ -33,10 +36,55 @@ def test_clip_and_eclip_differ_in_the_method_alone(kind):
     assert dataclasses.replace(clip, method=eclip.method) == eclip
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_is_a_recipe_for_the_phantom_and_for_each_of_the_papers_encoders(name):
+    clip = {kind: RECIPES[f"{kind.format('clip')}"]() for kind in KINDS}
+    for kind in KINDS:
+        config = RECIPES[kind.format(name)]()
+        assert config.method.name == name
+        config.model.temperature = 0.07  # SigLIP starts at another
+        assert dataclasses.replace(config, method=clip[kind].method) == clip[kind]
+
+
+def test_the_papers_recipes_differ_in_the_image_encoder_alone():
+    models = [RECIPES[f"paper-eclip-{image}"]().model for image in ("swin-tiny", "vit-small", "vit-base")]
+    assert len({model.image for model in models}) == 3
+    assert len({repr(dataclasses.replace(model, image="")) for model in models}) == 1
+
+
+@pytest.mark.parametrize("eclip", ["phantom-eclip", "paper-eclip-swin-tiny"])
+def test_each_switch_of_the_ablation_is_off_alone(eclip):
+    whole = RECIPES[eclip]()
+    always = dataclasses.replace(whole.method.curriculum, start=1, peak=1, final=1)
+    off = {
+        "mixup": {"mixup_alpha": None},
+        "curriculum": {"curriculum": always},
+        "priming": {"priming_weight": 0},
+    }
+    for switch, changes in off.items():
+        method = dataclasses.replace(whole.method, **changes)
+        assert RECIPES[f"{eclip}-without-{switch}"]() == dataclasses.replace(whole, method=method)
+    probabilities = {step: always.probability(step, steps=1000) for step in range(1000)}
+    assert set(probabilities.values()) == {0, 1}
+
+
+def test_the_reference_recipe_has_the_values_of_the_published_code():
+    """eclip_spec.md, sections 2.4, 3A and 5."""
+    config = RECIPES["reference-eclip-swin-tiny"]()
+    method, paper = config.method, RECIPES["paper-eclip-swin-tiny"]()
+    assert (method.priming_weight, method.mixup_alpha, method.curriculum.final) == (0.3, 0.2, 0.05)
+    assert (config.optim.lr, method.processor_lr) == (1e-4, 2)
+    for step, probability in ((1000, 0.05), (4000, 0.5), (8000, 0.05), (9999, 0.05)):
+        assert method.curriculum.probability(step, steps=10_000) == pytest.approx(probability)
+    config.method, config.optim.lr = paper.method, paper.optim.lr
+    assert config == paper
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_each_recipe_explains_itself_and_is_made_anew_each_time(name):
     assert RECIPES[name].__doc__
     first, second = RECIPES[name](), RECIPES[name]()
+    first.method.check()
     assert first == second
     assert first is not second
     assert first.model is not second.model

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from tyro.conf import Positional
 
 from eclip.errors import InputError
@@ -167,8 +167,7 @@ def train(arguments: list[str]) -> None:
     from eclip.training.train import train as run
 
     if arguments == ["--list"]:
-        for name, recipe in RECIPES.items():
-            console.print(f"[bold]{name:24}[/] {(recipe.__doc__ or '').strip()}")
+        _print_table({name: (recipe.__doc__ or "").strip() for name, recipe in RECIPES.items()})
         return
     names = [word for word in arguments[:1] if not word.startswith("-")]
     if names and names[0] not in RECIPES:
@@ -325,7 +324,7 @@ def _print_commands() -> None:
 
 
 def _print_table(rows: Mapping[str, str]) -> None:
-    table = Table.grid(padding=(0, 2))
+    table = Table.grid("", Column(no_wrap=True), "", padding=(0, 2))  # names stay whole, to be copied
     for name, text in rows.items():
         table.add_row("", f"[bold]{name}[/]", text)
     console.print(table)

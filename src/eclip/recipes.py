@@ -1,17 +1,49 @@
 """Named run configurations: functions that return one typed value. `eclip train --list` prints them."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
+from functools import partial
 
 from eclip.models.dual_encoder import DualEncoderConfig
 from eclip.models.preprocessing import Preprocessing
 from eclip.training.config import OptimConfig, TrainConfig
 from eclip.training.curriculum import Curriculum
-from eclip.training.methods import EclipConfig
+from eclip.training.methods import METHODS, EclipConfig, MethodConfig
+
+Recipe = Callable[[], TrainConfig]
+
+IMAGE_MODELS = {
+    "swin-tiny": "microsoft/swin-tiny-patch4-window7-224",
+    "vit-small": "WinKawaks/vit-small-patch16-224",
+    "vit-base": "google/vit-base-patch16-224",
+}
+"""The paper's image encoders, as the Hugging Face hub has them."""
+
+SIGLIP_TEMPERATURE = 0.1  # section 3.2 of Zhai et al. 2023: s starts at 10
+
+WITHOUT: dict[str, Callable[[EclipConfig], EclipConfig]] = {
+    "mixup": lambda method: replace(method, mixup_alpha=None),
+    "curriculum": lambda method: replace(
+        method, curriculum=replace(method.curriculum, start=1, peak=1, final=1)
+    ),
+    "priming": lambda method: replace(method, priming_weight=0),
+}
+"""The switches of the paper's ablation, each off alone; without expert, eclip is clip."""
 
 
-def phantom_clip() -> TrainConfig:
-    """Plain CLIP, small enough for two CPU cores: from scratch, 128 x 128 pixels."""
+def paper(method: str, image: str) -> TrainConfig:
+    """A method as the paper trains it: Bio_ClinicalBERT, batch 512, 10,000 steps, learning rate 2e-4."""
+    model = DualEncoderConfig(image=IMAGE_MODELS[image], temperature=_temperature(method))
+    return TrainConfig(method=METHODS[method](), model=model)
+
+
+def phantom(method: str) -> TrainConfig:
+    """A method around a CLIP small enough for two CPU cores: from scratch, 128 x 128 pixels.
+
+    Expert methods have a longer cold start, for the steps are few, and a slower heatmap processor.
+    """
     return TrainConfig(
+        method=_with(METHODS[method](), curriculum=Curriculum(cold=0.25), processor_lr=0.3),
         model=DualEncoderConfig(
             image={
                 "model_type": "resnet",
@@ -34,6 +66,7 @@ def phantom_clip() -> TrainConfig:
             },
             embedding_dim=128,
             text_pooling="mean",
+            temperature=_temperature(method),
             max_length=64,
             preprocessing=Preprocessing(size=128),
         ),
@@ -44,24 +77,68 @@ def phantom_clip() -> TrainConfig:
     )
 
 
-def phantom_eclip() -> TrainConfig:
-    """The paper's eCLIP around the same small CLIP, with a longer cold start, for its steps are few."""
-    config = phantom_clip()
-    config.method = EclipConfig(curriculum=Curriculum(cold=0.25), processor_lr=0.3)
+def without(switch: str, recipe: Recipe) -> TrainConfig:
+    """A recipe of eclip with one switch of the ablation off."""
+    config = recipe()
+    assert isinstance(config.method, EclipConfig)
+    config.method = WITHOUT[switch](config.method)
     return config
 
 
-def paper_clip_swin_tiny() -> TrainConfig:
-    """The paper's CLIP baseline: Swin-Tiny and Bio_ClinicalBERT, batch 512, 10,000 steps."""
-    return TrainConfig()
+def reference_eclip_swin_tiny() -> TrainConfig:
+    """The published code's values where they differ from the paper's: eCLIP with Swin-Tiny."""
+    config = paper("eclip", "swin-tiny")
+    config.method = EclipConfig(
+        curriculum=Curriculum(final=0.05), mixup_alpha=0.2, priming_weight=0.3, processor_lr=2.0
+    )
+    config.optim.lr = 1e-4
+    return config
 
 
-def paper_eclip_swin_tiny() -> TrainConfig:
-    """The paper's eCLIP: Swin-Tiny and Bio_ClinicalBERT with every published value."""
-    return TrainConfig(method=EclipConfig())
+def post(method: str) -> TrainConfig:
+    """A method that goes on with an existing model, for fewer steps and at a lower learning rate than from scratch."""
+    return TrainConfig(
+        method=METHODS[method](),
+        start_from="MODEL",
+        optim=OptimConfig(lr=5e-5),
+        steps=2000,
+        validate_every=200,
+    )
 
 
-RECIPES: dict[str, Callable[[], TrainConfig]] = {
-    function.__name__.replace("_", "-"): function
-    for function in (phantom_clip, phantom_eclip, paper_clip_swin_tiny, paper_eclip_swin_tiny)
-}
+def _temperature(method: str) -> float:
+    return SIGLIP_TEMPERATURE if method.startswith("siglip") else 0.07
+
+
+def _with(method: MethodConfig, **changes: object) -> MethodConfig:
+    """The method with those of the values that it has a setting for."""
+    names = {field.name for field in fields(method)}
+    return replace(method, **{name: value for name, value in changes.items() if name in names})
+
+
+def _named(recipe: Recipe, line: str) -> Recipe:
+    recipe.__doc__ = line
+    return recipe
+
+
+def _recipes() -> dict[str, Recipe]:
+    """One recipe for each method: for the phantom, each image encoder of the paper, and any existing model."""
+    recipes = {
+        f"phantom-{name}": _named(partial(phantom, name), f"For two CPU cores: {method.summary}.")
+        for name, method in METHODS.items()
+    }
+    for image in IMAGE_MODELS:
+        for name, method in METHODS.items():
+            line = f"{image}, Bio_ClinicalBERT, the paper's values: {method.summary}."
+            recipes[f"paper-{name}-{image}"] = _named(partial(paper, name, image), line)
+    for name, method in METHODS.items():
+        line = f"On from the model that --start-from names: {method.summary}."
+        recipes[f"post-{name}"] = _named(partial(post, name), line)
+    for eclip in ("phantom-eclip", "paper-eclip-swin-tiny"):
+        for switch in WITHOUT:
+            line = f"{eclip} without {switch}."
+            recipes[f"{eclip}-without-{switch}"] = _named(partial(without, switch, recipes[eclip]), line)
+    return recipes | {"reference-eclip-swin-tiny": reference_eclip_swin_tiny}
+
+
+RECIPES: dict[str, Recipe] = _recipes()

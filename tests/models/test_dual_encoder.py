@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from eclip.errors import InputError
-from eclip.models.dual_encoder import DualEncoder
+from eclip.models.encoders import build_encoder
 from small_models import BERT, RESNET, SWIN, VIT, small_config, small_encoder
 
 FAMILIES = {"resnet": RESNET, "vit": VIT, "swin": SWIN}
@@ -79,7 +79,7 @@ def test_pretrained_towers_come_from_a_folder(tmp_path):
     first.image_model.save_pretrained(tmp_path / "vit")
     config = small_config()
     config.image = str(tmp_path / "vit")
-    second = DualEncoder(config)
+    second = build_encoder(config)
     for name, tensor in first.image_model.state_dict().items():
         assert torch.equal(tensor, second.image_model.state_dict()[name]), name
 
@@ -89,7 +89,7 @@ def test_unknown_model_is_one_line(image):
     config = small_config()
     config.image = image
     with pytest.raises(InputError, match=r"--model\.image") as caught:
-        DualEncoder(config)
+        build_encoder(config)
     assert "\n" not in str(caught.value)
 
 
@@ -97,3 +97,25 @@ def test_unused_heads_of_pretraining_are_not_there():
     """The paper projects the class token; a pooler would be trained by nothing."""
     encoder = small_encoder(VIT, text=BERT)
     assert not [name for name, _ in encoder.named_parameters() if "pooler" in name]
+
+
+def test_projections_of_convirt_are_two_layers_by_hand():
+    encoder = small_encoder(VIT, projection="mlp").eval()
+    image = torch.randn(2, 3, 32, 32)
+    token = encoder.image_model(pixel_values=image).last_hidden_state[:, 0]
+    first, _, second = encoder.image_projection
+    hidden = (token @ first.weight.T + first.bias).clamp(min=0)
+    torch.testing.assert_close(encoder.image_features(image).pooled, hidden @ second.weight.T)
+    assert first.weight.shape == (16, 16)
+
+
+def test_an_image_model_with_a_pooling_of_its_own_keeps_it():
+    """SigLIP's attends over patches; nothing of it is left out."""
+    settings = {"model_type": "siglip_vision_model"} | {k: v for k, v in VIT.items() if k != "model_type"}
+    encoder = small_encoder(settings).eval()
+    image = torch.randn(2, 3, 32, 32)
+    pooled = encoder.image_model(pixel_values=image).pooler_output
+    expected = pooled @ encoder.image_projection.weight.T
+    torch.testing.assert_close(encoder.image_features(image).pooled, expected)
+    encoder.encode_image(image).sum().backward()
+    assert all(parameter.grad is not None for parameter in encoder.image_model.parameters())

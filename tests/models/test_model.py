@@ -9,7 +9,7 @@ from PIL import Image
 
 import eclip
 from eclip.errors import InputError
-from eclip.models.heatmap_processor import AttentionProcessor, HeatmapProcessorConfig
+from eclip.models.heatmap_processor import HeatmapProcessorConfig, build_processor
 from eclip.models.model import Model
 from eclip.models.tokenizer import train_tokenizer
 from small_models import BERT, RESNET, SWIN, VIT, small_encoder
@@ -23,12 +23,12 @@ def images():
     return [draw.integers(0, 256, (40, 50), dtype=np.uint8) for _ in range(5)]
 
 
-def small_model(image=RESNET, *, processor=False):
+def small_model(image=RESNET, *, processor=False, **changes):
     tokenizer = train_tokenizer(TEXTS, vocab_size=80)
     text = BERT | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    encoder = small_encoder(image, text=text)
+    encoder = small_encoder(image, text=text, **changes)
     config = HeatmapProcessorConfig(patch_size=8, width=16, heads=2)
-    return Model(encoder, tokenizer, heatmap_processor=AttentionProcessor(config) if processor else None)
+    return Model(encoder, tokenizer, heatmap_processor=build_processor(config) if processor else None)
 
 
 @pytest.mark.parametrize("image", [RESNET, VIT, SWIN], ids=lambda settings: settings["model_type"])
@@ -41,6 +41,70 @@ def test_saved_and_loaded_is_the_same_model(tmp_path, images, image, processor):
     np.testing.assert_array_equal(again.embed_texts(TEXTS), model.embed_texts(TEXTS))
     assert again.fingerprint == model.fingerprint
     assert (again.heatmap_processor is not None) == processor
+
+
+def test_projections_of_convirt_are_loaded_as_they_were_saved(tmp_path, images):
+    model = small_model(projection="mlp")
+    model.save(tmp_path)
+    again = eclip.load(tmp_path)
+    assert again.encoder.config.projection == "mlp"
+    np.testing.assert_array_equal(again.embed_images(images), model.embed_images(images))
+    np.testing.assert_array_equal(again.embed_texts(TEXTS), model.embed_texts(TEXTS))
+
+
+PROCESSORS = {
+    "attention": {"patch_size": 8, "width": 16, "heads": 2, "query": "masked+image", "positions": True},
+    "mask": {"kind": "mask"},
+    "convolution": {"kind": "convolution", "filters": 4, "layers": 2},
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+@pytest.mark.parametrize("kind", PROCESSORS)
+def test_every_heatmap_processor_is_loaded_as_it_was_saved(tmp_path, kind, residual, channels):
+    model = small_model()
+    config = HeatmapProcessorConfig(**PROCESSORS[kind], residual=residual)
+    model.heatmap_processor = build_processor(config, channels=channels)
+    for parameter in model.heatmap_processor.parameters():  # the residual forms start at zero
+        torch.nn.init.normal_(parameter)
+    model.save(tmp_path)
+    again = eclip.load(tmp_path).heatmap_processor
+    assert (again.config, again.channels) == (config, channels)
+    image, heatmap = torch.randn(2, channels, 20, 20), torch.rand(2, 1, 20, 20)
+    assert torch.equal(again(image, heatmap), model.heatmap_processor(image, heatmap))
+
+
+def test_a_folder_from_before_there_were_kinds_holds_the_attention_processor(tmp_path):
+    model = small_model(processor=True)
+    model.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    old = {"patch_size", "width", "heads", "channels"}
+    config["heatmap_processor"] = {name: config["heatmap_processor"][name] for name in old}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    again = eclip.load(tmp_path).heatmap_processor
+    assert again.config == model.heatmap_processor.config
+    assert list(again.state_dict()) == [
+        "patchify.weight",
+        "patchify.bias",
+        "attention.in_proj_weight",
+        "attention.in_proj_bias",
+        "attention.out_proj.weight",
+        "attention.out_proj.bias",
+        "projection.weight",
+        "projection.bias",
+        "unpatchify.weight",
+        "unpatchify.bias",
+    ]
+
+
+def test_a_processor_of_an_unknown_kind_is_named(tmp_path):
+    small_model(processor=True).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["heatmap_processor"]["kind"] = "magic"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="magic"):
+        eclip.load(tmp_path)
 
 
 def test_a_run_folder_serves_as_a_model(tmp_path, images):

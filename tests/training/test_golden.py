@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from eclip.recipes import RECIPES
+from eclip.training.methods import METHODS
 from eclip.training.train import train
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
-@pytest.mark.parametrize("recipe", ["phantom-clip", "phantom-eclip"])
+@pytest.mark.parametrize("recipe", [f"phantom-{method}" for method in METHODS])
 def test_fifty_steps_follow_the_golden_curve(recipe, phantom_store, tmp_path, request):
     config = dataclasses.replace(
         RECIPES[recipe](), steps=50, batch_size=16, precision="32", validate_every=50, log_every=1

@@ -4,27 +4,67 @@ import math
 
 import pytest
 import torch
+from torch import nn
+from transformers import AutoConfig, AutoModel
 
 from eclip.errors import InputError
 from eclip.training.config import OptimConfig, TrainConfig
-from eclip.training.methods import ClipConfig, EclipConfig
+from eclip.training.methods import ClipConfig, EclipConfig, Method
 from eclip.training.module import TrainingModule, parameter_groups, warmup_cosine
-from small_models import SWIN, VIT, small_batch, small_encoder
+from small_models import BERT, RESNET, SWIN, VIT, small_batch, small_encoder
+
+TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+TOWERS = {
+    "text_config": TINY | {"vocab_size": 50},
+    "vision_config": TINY | {"image_size": 32, "patch_size": 8},
+}
+ARCHITECTURES = {
+    "vit": VIT,
+    "swin": SWIN,
+    "swinv2": SWIN | {"model_type": "swinv2"},
+    "resnet": RESNET,
+    "convnext": {"hidden_sizes": [8, 16], "depths": [1, 1], "num_stages": 2},
+    "dinov2": TINY | {"image_size": 32, "patch_size": 8, "mlp_ratio": 2},
+    "dinov2_with_registers": TINY | {"image_size": 32, "patch_size": 8, "mlp_ratio": 2},
+    "deit": VIT | {"model_type": "deit"},
+    "beit": TINY | {"image_size": 32, "patch_size": 8, "use_relative_position_bias": True},
+    "bert": BERT,
+    "roberta": TINY | {"vocab_size": 50},
+    "clip": TOWERS,
+    "siglip": TOWERS,
+}
+LAYERS = (nn.Linear, nn.Conv2d, nn.MultiheadAttention, nn.Embedding)
 
 
-@pytest.mark.parametrize("image", [VIT, SWIN], ids=lambda settings: settings["model_type"])
-def test_no_decay_on_norms_biases_and_temperature_whatever_they_are_called(image):
-    method = EclipConfig(processor_lr=2.0).build(small_encoder(image), steps=10, seed=0)
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_decay_is_on_layers_and_tables_alone_in_every_architecture(name):
+    """By the kinds of the modules, where the rule goes by dimensions and names."""
+    settings = {"model_type": name} | ARCHITECTURES[name]
+    model = AutoModel.from_config(AutoConfig.for_model(**settings))
+    groups = parameter_groups(Method(model), OptimConfig(weight_decay=0.1))
+    decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
+    found = {name for name, p in model.named_parameters() if id(p) in decayed}
+    expected = set()
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(prefix=path, recurse=False):
+            if isinstance(module, LAYERS) and parameter.ndim >= 2:
+                expected.add(name)
+    assert found == expected
+    assert len(found) > 3
+
+
+def test_expert_parameters_have_their_learning_rate_and_all_parameters_a_group():
+    method = EclipConfig(processor_lr=2.0).build(small_encoder(VIT), steps=10, seed=0)
     groups = parameter_groups(method, OptimConfig(lr=1e-3, weight_decay=0.1))
     seen = {id(p): group for group in groups for p in group["params"]}
     assert len(seen) == sum(len(group["params"]) for group in groups) == len(list(method.parameters()))
     for name, parameter in method.named_parameters():
         group = seen[id(parameter)]
-        is_weight = parameter.ndim >= 2
-        assert group["weight_decay"] == (0.1 if is_weight else 0.0), name
-        if any(word in name.lower() for word in ("norm", "bias", "logit_scale")) and "table" not in name:
-            assert group["weight_decay"] == 0, name
         assert group["lr"] == pytest.approx(2e-3 if name.startswith("heatmap_processor") else 1e-3), name
+        if name.startswith("heatmap_processor"):
+            assert group["weight_decay"] == (0.1 if parameter.ndim >= 2 else 0), name
+        if name in {"encoder.logit_scale", "encoder.image_model.embeddings.cls_token"}:
+            assert group["weight_decay"] == 0, name
 
 
 def test_learning_rate_rises_then_follows_half_a_cosine():

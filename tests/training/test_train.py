@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import Callback
 import eclip
 from eclip.errors import InputError
 from eclip.models.heatmap_processor import HeatmapProcessorConfig
+from eclip.recipes import RECIPES
 from eclip.training.config import LoadingConfig, OptimConfig, TrainConfig
 from eclip.training.curriculum import Curriculum
 from eclip.training.methods import ClipConfig, EclipConfig
@@ -179,6 +180,49 @@ def test_training_the_clip_does_not_need_annotations(tmp_path):
     store = small_store(tmp_path / "store", annotated=0)
     run = train(small_run(ClipConfig()), data=store.path, out=tmp_path / "run")
     assert eclip.load(run).heatmap_processor is None
+
+
+def test_training_goes_on_from_an_existing_model(store, whole_run, tmp_path):
+    config = TrainConfig(
+        method=ECLIP,
+        start_from=str(whole_run),
+        steps=2,
+        batch_size=6,
+        precision="32",
+        optim=OptimConfig(lr=0.0),
+        loading=LoadingConfig(workers=0),
+    )
+    seen = []
+
+    class Look(Callback):
+        def on_train_start(self, trainer, module):
+            seen.append(module.method.encoder.text_model.training)
+
+    run = train(config, data=store, out=tmp_path / "run", callbacks=[Look()])
+    before, after = eclip.load(whole_run), eclip.load(run)
+    for name, tensor in before.encoder.named_parameters():
+        assert torch.equal(after.encoder.get_parameter(name), tensor), name
+    assert after.tokenizer.get_vocab() == before.tokenizer.get_vocab()
+    assert seen == [True]
+    train(config, data=store, out=run, resume=True)
+    moved = dataclasses.replace(config, optim=OptimConfig(lr=1e-3))
+    other = eclip.load(train(moved, data=store, out=tmp_path / "other"))
+    assert other.fingerprint != before.fingerprint
+
+
+def test_settings_of_a_model_beside_one_to_start_from_are_refused(store, whole_run, tmp_path):
+    config = small_run(start_from=str(whole_run))
+    with pytest.raises(InputError, match="settings of --model have no effect"):
+        train(config, data=store, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="MODEL: no such folder"):
+        train(RECIPES["post-eclip"](), data=store, out=tmp_path / "run")
+
+
+def test_settings_that_are_refused_leave_no_run_behind(store, tmp_path):
+    with pytest.raises(InputError, match="must be above 0"):
+        train(small_run(dataclasses.replace(ECLIP, batch_share=0)), data=store, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_store_without_validation_studies_trains_to_the_last_step(tmp_path):

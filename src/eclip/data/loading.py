@@ -5,29 +5,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from eclip.annotations.gaze_batch import GazeBatch
-from eclip.annotations.heatmap import render_regions
 from eclip.data.augmentation import Augmentation
-from eclip.data.draws import generator, shuffled, torch_seed
-from eclip.data.images import decode, fit, fit_matrix
+from eclip.data.draws import generator, shuffled
+from eclip.data.expert_loading import ExpertBatch, ExpertLoader, Heatmaps, as_pixels, augmentation_seed
 from eclip.data.store import Store, Study
 from eclip.errors import InputError
 
 Tokenize = Callable[[list[str]], Mapping[str, Tensor]]
 Probability = Callable[[int], float]
 PlainRows = Literal["unannotated", "all"]
-
-
-@dataclass(slots=True)
-class ExpertBatch:
-    """Annotated studies: images (E, 1, H, W) in [0, 1] and heatmaps (E, 1, H, W) in [0, 1], both augmented alike."""
-
-    image_E1HW: Tensor
-    heatmap_E1HW: Tensor
 
 
 @dataclass(slots=True)
@@ -60,6 +49,8 @@ class TrainingBatches(Dataset[Batch]):
         batch_size: Studies a step, over all ranks.
         expert_batch_size: Annotated studies on a step that has them, over all ranks.
         expert_probability: Step to the probability of an expert batch; None for methods without one.
+        heatmaps: What stands in the place of the recorded heatmaps. The studies are the same under every control:
+            those whose own annotation shows something.
         plain_rows: Whether annotated studies are also among the ordinary ones.
         augmentation: How images are varied; None to leave them.
         seed: The only source of randomness.
@@ -67,7 +58,7 @@ class TrainingBatches(Dataset[Batch]):
         world_size: Number of processes.
 
     Raises:
-        InputError: Too few training studies for a batch, or none with annotations where they are needed.
+        InputError: Too few training studies for a batch, or too few with annotations where they are needed.
     """
 
     def __init__(
@@ -79,6 +70,7 @@ class TrainingBatches(Dataset[Batch]):
         batch_size: int,
         expert_batch_size: int = 0,
         expert_probability: Probability | None = None,
+        heatmaps: Heatmaps = "recorded",
         plain_rows: PlainRows = "unannotated",
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -106,6 +98,9 @@ class TrainingBatches(Dataset[Batch]):
                 f"{store.path}: no training study has an annotation, which this method needs; build the store with "
                 "gaze, boxes or masks, or train a recipe without an expert"
             )
+        self.expert = ExpertLoader(
+            store, size=size, heatmaps=heatmaps, augmentation=augmentation, seed=seed, rank=rank
+        )
 
     def has_expert(self, step: int) -> bool:
         """Whether a step has an expert batch: the same answer on every rank and after every resume."""
@@ -120,9 +115,8 @@ class TrainingBatches(Dataset[Batch]):
         studies = [self.store[int(row)] for row in self._own(rows)]
         texts, expert = [study.text for study in studies], None
         if self.has_expert(step):
-            experts = [self.store[int(row)] for row in self._own(self._expert_rows(step, avoid=rows))]
-            expert, usable = self._expert(experts, step)
-            texts += [study.text for study, is_usable in zip(experts, usable, strict=True) if is_usable]
+            expert, expert_texts = self.expert(self._own(self._expert_rows(step, avoid=rows)), step)
+            texts += expert_texts
         return Batch(step, self._plain(studies, step), self.tokenize(texts), expert)
 
     def _expert_rows(self, step: int, *, avoid: np.ndarray) -> np.ndarray:
@@ -142,46 +136,11 @@ class TrainingBatches(Dataset[Batch]):
 
     def _plain(self, studies: Sequence[Study], step: int) -> Tensor:
         """Augmented images (B, 1, H, W) in [0, 1]."""
-        image_B1HW = self._pixels(studies)
+        image_B1HW = as_pixels(studies, self.size)
         if self.augmentation is not None:
-            image_B1HW, _, _ = self.augmentation(image_B1HW, seed=self._augmentation_seed(step, "plain"))
+            seed = augmentation_seed(self.seed, step, rank=self.rank, purpose="plain")
+            image_B1HW, _, _ = self.augmentation(image_B1HW, seed=seed)
         return image_B1HW
-
-    def _expert(self, studies: Sequence[Study], step: int) -> tuple[ExpertBatch, list[bool]]:
-        """Augmented images and heatmaps of the studies whose annotation shows anything, and which those are."""
-        image_E1HW, region_E1HW = self._pixels(studies), self._regions(studies)
-        matrix_E33 = torch.eye(3).expand(len(studies), 3, 3)
-        if self.augmentation is not None:
-            seed = self._augmentation_seed(step, "expert")
-            image_E1HW, moved, matrix_E33 = self.augmentation(image_E1HW, region_E1HW, seed=seed)
-            region_E1HW = moved if moved is not None else region_E1HW
-        crops = [fit_matrix(study.height, study.width) for study in studies]
-        crop_E33 = torch.from_numpy(np.array(crops).reshape(-1, 3, 3)).float()
-        gaze = GazeBatch.pack(
-            [[fixation for a in study.annotations for fixation in a.fixations] for study in studies],
-            aspect=[study.width / study.height for study in studies],
-        )
-        gaze_EHW, has_gaze_E = gaze.transform(matrix_E33 @ crop_E33).render(self.size, self.size)
-        heatmap_E1HW = torch.where(has_gaze_E[:, None, None, None], gaze_EHW[:, None], region_E1HW)
-        usable_E = heatmap_E1HW.flatten(1).amax(1) > 0
-        return ExpertBatch(image_E1HW[usable_E], heatmap_E1HW[usable_E]), usable_E.tolist()
-
-    def _augmentation_seed(self, step: int, purpose: str) -> int:
-        return torch_seed(self.seed, step, f"augmentation of {purpose} {self.rank}")
-
-    def _pixels(self, studies: Sequence[Study]) -> Tensor:
-        """Images (B, 1, H, W) in [0, 1], in the crop that the encoder sees."""
-        return _as_images([decode(study.image) for study in studies], self.size)
-
-    def _regions(self, studies: Sequence[Study]) -> Tensor:
-        """Region maps (B, 1, H, W) in the crop that the encoder sees; zero where a study has fixations instead."""
-        maps = np.zeros((len(studies), 1, self.size, self.size), np.float32)
-        for i, study in enumerate(studies):
-            if not any(annotation.fixations for annotation in study.annotations):
-                region = render_regions(study.annotations, study.height, study.width)
-                if region is not None:
-                    maps[i, 0] = fit((region * 255).astype(np.uint8), self.size) / np.float32(255)
-        return torch.from_numpy(maps)
 
 
 class ValidationBatches(Dataset[Batch]):
@@ -201,8 +160,7 @@ class ValidationBatches(Dataset[Batch]):
         if index >= len(self):
             raise IndexError(index)
         studies = [self.store[int(row)] for row in self.batches[index]]
-        images = _as_images([decode(study.image) for study in studies], self.size)
-        return Batch(index, images, self.tokenize([study.text for study in studies]))
+        return Batch(index, as_pixels(studies, self.size), self.tokenize([study.text for study in studies]))
 
 
 class Steps(Sampler[int]):
@@ -216,9 +174,3 @@ class Steps(Sampler[int]):
 
     def __len__(self) -> int:
         return self.total  # of the whole run: Lightning counts the steps of earlier sessions too
-
-
-def _as_images(pixels: Sequence[np.ndarray], size: int) -> Tensor:
-    """Uint8 images (H, W) to (B, 1, size, size) in [0, 1]."""
-    fitted = np.array([fit(image_HW, size) for image_HW in pixels], dtype=np.uint8).reshape(-1, 1, size, size)
-    return torch.from_numpy(fitted).float() / 255

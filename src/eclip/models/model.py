@@ -26,8 +26,13 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 import eclip
 from eclip.data.images import decode, fit
 from eclip.errors import InputError
+from eclip.models.checkpoint import open_checkpoint
 from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
-from eclip.models.heatmap_processor import AttentionProcessor, HeatmapProcessorConfig
+from eclip.models.encoders import build_encoder
+from eclip.models.export import export_hugging_face
+from eclip.models.heatmap_processor import HeatmapProcessor, HeatmapProcessorConfig, build_processor
+from eclip.models.open_clip import CONFIG as OPEN_CLIP_CONFIG
+from eclip.models.open_clip import OpenClip, export_open_clip, open_open_clip
 from eclip.models.preprocessing import Preprocessing
 from eclip.models.tokenizer import tokenize
 
@@ -51,7 +56,7 @@ class Model:
         encoder: DualEncoder,
         tokenizer: PreTrainedTokenizerBase,
         *,
-        heatmap_processor: AttentionProcessor | None = None,
+        heatmap_processor: HeatmapProcessor | None = None,
         card: Mapping[str, Any] | None = None,
         path: Path | None = None,
     ) -> None:
@@ -69,7 +74,7 @@ class Model:
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any weight of the encoder or with its preprocessing."""
-        digest = hashlib.sha256(json.dumps(_settings(self.encoder), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(self.encoder.settings, sort_keys=True).encode())
         for name, tensor in sorted(self.encoder.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
@@ -89,7 +94,7 @@ class Model:
         for batch in _batches(images, batch_size, progress=progress, what="Embedding images"):
             pixels = encoder.preprocessing([_grey(image) for image in batch])
             rows.append(encoder.encode_image(pixels.to(self.device)).cpu().numpy())
-        return np.concatenate(rows) if rows else np.empty((0, encoder.config.embedding_dim), np.float32)
+        return np.concatenate(rows) if rows else np.empty((0, encoder.embedding_dim), np.float32)
 
     @torch.inference_mode()
     def embed_texts(
@@ -97,7 +102,7 @@ class Model:
     ) -> np.ndarray:
         """Unit vectors (N, D) float32 of texts."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # equal lengths together: less padding
-        rows = np.empty((len(texts), self.encoder.config.embedding_dim), np.float32)
+        rows = np.empty((len(texts), self.encoder.embedding_dim), np.float32)
         max_length = self.encoder.config.max_length
         for batch in _batches(order, batch_size, progress=progress, what="Embedding texts"):
             tokens = tokenize(self.tokenizer, [texts[i] for i in batch], max_length=max_length)
@@ -153,7 +158,7 @@ class Model:
             "format": "eclip-model",
             "format_version": FORMAT_VERSION,
             "eclip_version": eclip.__version__,
-            "encoder": _settings(self.encoder),
+            "encoder": self.encoder.settings,
             "heatmap_processor": None
             if processor is None
             else dataclasses.asdict(processor.config) | {"channels": processor.channels},
@@ -167,24 +172,46 @@ class Model:
             json.dumps(config, indent=2) + "\n"
         )  # last: it marks a whole folder
 
+    def export(self, folder: str | Path) -> None:
+        """Write the model for plain `transformers` or `open_clip`, with which it has the same embeddings.
+
+        Raises:
+            InputError: It is not of an architecture that one of them has.
+        """
+        if isinstance(self.encoder, OpenClip):
+            export_open_clip(self.encoder, self.tokenizer, Path(folder))
+            return
+        export_hugging_face(self.encoder, self.tokenizer, Path(folder))
+
 
 def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
-    """Open a model folder, a training run, or a model on the Hugging Face hub.
+    """Open a model folder, a training run, or a CLIP of `transformers` or open_clip, from a folder or the hub.
+
+    Args:
+        source: The folder, or a hub id.
+        device: Where to put it.
 
     Raises:
         InputError: Not a model, a file is missing or broken, or it was written by a newer eclip.
     """
     folder = _locate(source)
+    if not (folder / "config.json").is_file():
+        open_clip, tokenizer = open_open_clip(folder)
+        return Model(open_clip.to(device), tokenizer, path=folder)
     config = _read_config(folder)
+    if "format" not in config and "model_type" in config:
+        checkpoint, tokenizer = open_checkpoint(folder)
+        return Model(checkpoint.to(device), tokenizer, path=folder)
+    _check_format(config, folder / "config.json")
     try:
         settings = dict(config["encoder"])
-        settings["preprocessing"] = Preprocessing(**settings["preprocessing"])
-        encoder = DualEncoder(DualEncoderConfig(**settings))
+        settings["preprocessing"] = _preprocessing(settings["preprocessing"])
+        encoder = build_encoder(DualEncoderConfig(**settings))
         processor = None
         if size := config["heatmap_processor"]:
             size = dict(size)
             channels = size.pop("channels")
-            processor = AttentionProcessor(HeatmapProcessorConfig(**size), channels=channels)
+            processor = build_processor(HeatmapProcessorConfig(**size), channels=channels)
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{folder / 'config.json'}: {error} is missing or not understood; save the model again"
@@ -203,7 +230,7 @@ def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
 def _locate(source: str | Path) -> Path:
     folder = Path(source)
     for candidate in (folder, folder / "model"):  # a training run keeps its model in RUN/model
-        if (candidate / "config.json").is_file():
+        if (candidate / "config.json").is_file() or (candidate / OPEN_CLIP_CONFIG).is_file():
             return candidate
     if folder.exists():
         raise InputError(f"{folder}: not a model folder (no config.json here or in {folder / 'model'})")
@@ -213,7 +240,11 @@ def _locate(source: str | Path) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=["*.json", "*.safetensors", "tokenizer/*"]))
+        return Path(
+            snapshot_download(
+                name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "tokenizer/*"]
+            )
+        )
     except Exception as error:
         raise InputError(
             f"{name}: neither a folder here nor a model on the hub ({type(error).__name__})"
@@ -226,14 +257,27 @@ def _read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(config, dict) or config.get("format") != "eclip-model":
+    if not isinstance(config, dict):
+        raise InputError(f"{path}: not a model's settings (a JSON object was expected)")
+    return config
+
+
+def _check_format(config: dict[str, Any], path: Path) -> None:
+    if config.get("format") != "eclip-model":
         raise InputError(f'{path}: not an eclip model (its field "format" should be "eclip-model")')
     if config.get("format_version", 0) > FORMAT_VERSION:
         raise InputError(
             f"{path}: format_version {config['format_version']} is newer than this eclip reads ({FORMAT_VERSION}); "
             "upgrade eclip"
         )
-    return config
+
+
+def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
+    """JSON has lists where there are three levels."""
+    mean, std = (
+        tuple(level) if isinstance(level, list) else level for level in (settings["mean"], settings["std"])
+    )
+    return Preprocessing(**settings | {"mean": mean, "std": std})
 
 
 def _read_weights(module: torch.nn.Module, path: Path) -> None:
@@ -244,14 +288,6 @@ def _read_weights(module: torch.nn.Module, path: Path) -> None:
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"{path}: broken or not of this model's shape ({reason})") from error
-
-
-def _settings(encoder: DualEncoder) -> dict[str, Any]:
-    """The encoder's configuration with both towers spelled out, so that it is rebuilt without any hub."""
-    settings = dataclasses.asdict(encoder.config)
-    settings["image"] = encoder.image_model.config.to_diff_dict()
-    settings["text"] = encoder.text_model.config.to_diff_dict()
-    return settings
 
 
 def _contiguous(module: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -44,4 +44,5 @@ def tokenize(
         max_length=max_length,
         return_tensors="pt",
         return_token_type_ids=False,
+        return_attention_mask=True,
     ).data

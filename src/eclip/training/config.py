@@ -21,7 +21,7 @@ class OptimConfig:
 
     Attributes:
         lr: Peak learning rate.
-        weight_decay: On weights of two dimensions or more; norms, biases and the temperature have none.
+        weight_decay: On weights of two dimensions or more; norms, biases, class tokens and the temperature have none.
         betas: Of Adam.
         warmup: Share of the steps in which the learning rate rises.
         clip_norm: Largest norm of the gradient.
@@ -57,6 +57,8 @@ class TrainConfig:
     Attributes:
         method: The method and its settings.
         model: The dual encoder.
+        start_from: A model folder, training run or hub id whose encoder and tokenizer training goes on with; `model`
+            is then taken from it. Its heatmap processor is not: this run primes its own.
         optim: The optimiser.
         loading: How studies are read.
         steps: Optimiser steps.
@@ -69,6 +71,7 @@ class TrainConfig:
 
     method: MethodConfig = field(default_factory=ClipConfig)
     model: DualEncoderConfig = field(default_factory=DualEncoderConfig)
+    start_from: str = ""
     optim: OptimConfig = field(default_factory=OptimConfig)
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     steps: int = 10_000

@@ -1,6 +1,8 @@
 """How often expert batches come, and when (section 3.4 of the paper)."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+
+from eclip.errors import InputError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,21 @@ class Curriculum:
     start: float = 0.05
     peak: float = 0.5
     final: float = 0.1
+
+    def check(self) -> None:
+        """Refuse what is no share or probability.
+
+        Raises:
+            InputError: A value outside [0, 1], or phases longer than the run.
+        """
+        for name, value in asdict(self).items():
+            if not 0 <= value <= 1:
+                raise InputError(f"--method.curriculum.{name} {value}: must be from 0 to 1")
+        if self.cold + self.warm + self.cool > 1 + 1e-9:
+            raise InputError(
+                f"--method.curriculum: cold {self.cold}, warm {self.warm} and cool {self.cool} are more than the "
+                "whole run; lower one of them"
+            )
 
     def is_cold(self, step: int, *, steps: int) -> bool:
         """Whether a step of a run of `steps` steps belongs to the cold start."""

@@ -1,6 +1,7 @@
 """The Lightning module: it optimises what a method gives it, and nothing else."""
 
 import math
+import re
 from typing import Any
 
 import lightning.pytorch as pl
@@ -14,6 +15,10 @@ from eclip.errors import InputError
 from eclip.losses.contrastive import in_batch_accuracy, info_nce
 from eclip.training.config import OptimConfig, TrainConfig
 from eclip.training.methods import Method
+
+_NEVER_DECAYED = re.compile(
+    r"position|pos_embed|class_embed|(cls|dist|distillation|mask|reg|register)_tokens?$|probe|logit_scale|bias"
+)
 
 
 class TrainingModule(pl.LightningModule):
@@ -72,16 +77,19 @@ def warmup_cosine(step: int, *, steps: int, warmup: float) -> float:
 def parameter_groups(method: Method, optim: OptimConfig) -> list[dict[str, Any]]:
     """Groups by learning rate and weight decay.
 
-    Decay is for weights of two dimensions or more: norms, biases, embeddings of position one and the temperature
-    have none, whatever a library calls them.
+    Decay is for weights of two dimensions or more: norms, biases and the temperature have none, whatever a library
+    calls them. Nor have positions, class tokens and their like that are parameters of their own, some with three
+    dimensions: these are known by their names in transformers, timm and open_clip. Tables of `nn.Embedding`, of words
+    or positions, are weights.
     """
     factors: dict[int, float] = {}
     for module, factor in method.learning_rate_factors():
         factors |= {id(parameter): factor for parameter in module.parameters()}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter in method.parameters():
+    for name, parameter in method.named_parameters():
         if parameter.requires_grad:
-            decay = optim.weight_decay if parameter.ndim >= 2 else 0.0
+            is_weight = parameter.ndim >= 2 and not _NEVER_DECAYED.search(name.rpartition(".")[2])
+            decay = optim.weight_decay if is_weight else 0.0
             groups.setdefault((factors.get(id(parameter), 1.0), decay), []).append(parameter)
     return [
         {"params": parameters, "lr": optim.lr * factor, "weight_decay": decay}

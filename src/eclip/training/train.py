@@ -26,8 +26,9 @@ from eclip.data.draws import torch_seed
 from eclip.data.loading import Batch, Steps, TrainingBatches, ValidationBatches
 from eclip.data.store import Store
 from eclip.errors import InputError
-from eclip.models.dual_encoder import DualEncoder
-from eclip.models.model import Model
+from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
+from eclip.models.encoders import build_encoder
+from eclip.models.model import Model, load
 from eclip.models.tokenizer import tokenize, train_tokenizer
 from eclip.training.config import TrainConfig
 from eclip.training.methods import Method
@@ -62,16 +63,23 @@ def train(
         The run folder, which serves wherever a model is asked for.
 
     Raises:
-        InputError: The store cannot feed the method, `out` already holds a run, or there is none to resume.
+        InputError: Settings of the method that are refused, the store cannot feed it, `out` already holds a run, or
+            there is none to resume.
     """
+    config.method.check()
+    start = _start(config)
+    if start is not None:
+        config = replace(config, model=start.encoder.config)
     store = Store.open(data)
     checkpoint = _prepare_run(config, out, store, recipe=recipe, resume=resume)
     first_step = _step_of(checkpoint) if checkpoint else 0
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it greets, advertises and says good-bye
     torch.manual_seed(torch_seed(config.seed, 0, "weights"))
-    tokenizer = _tokenizer(config, store)
-    method = config.method.build(_encoder(config, tokenizer), steps=config.steps, seed=config.seed)
+    tokenizer = start.tokenizer if start is not None else _tokenizer(config, store)
+    encoder = start.encoder if start is not None else _encoder(config, tokenizer)
+    method = config.method.build(encoder, steps=config.steps, seed=config.seed)
+    method.train()  # pretrained weights come in evaluation mode, and Lightning leaves modes as they are
     trainer = _trainer(
         config,
         out,
@@ -91,6 +99,22 @@ def train(
         _export(config, method, tokenizer, out, recipe=recipe, store=store)
     trainer.strategy.barrier()
     return out
+
+
+def _start(config: TrainConfig) -> Model | None:
+    """The model that training goes on with, if any."""
+    if not config.start_from:
+        if config.model.dual:
+            raise InputError(
+                "settings of a whole model name no weights; give its folder or hub id to --start-from"
+            )
+        return None
+    if config.model != DualEncoderConfig():
+        raise InputError(
+            f"--start-from {config.start_from}: the model comes from there, and settings of --model have no effect; "
+            "leave them out, and take a recipe without a model of its own, such as post-eclip"
+        )
+    return load(config.start_from)
 
 
 def _prepare_run(config: TrainConfig, out: Path, store: Store, *, recipe: str, resume: bool) -> Path | None:
@@ -140,7 +164,7 @@ def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> DualEnc
     text = config.model.text
     if isinstance(text, dict):
         text = text | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    return DualEncoder(replace(config.model, text=text))
+    return build_encoder(replace(config.model, text=text))
 
 
 def _trainer(
@@ -214,6 +238,7 @@ def _loaders(
         batch_size=config.batch_size,
         expert_batch_size=round(config.batch_size * share),
         expert_probability=expert_probability if share else None,
+        heatmaps=config.method.expert_heatmaps,
         plain_rows=config.loading.plain_rows,
         augmentation=Augmentation(config.loading.augmentation),
         seed=config.seed,

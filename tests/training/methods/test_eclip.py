@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from eclip.data.draws import generator
+from eclip.errors import InputError
 from eclip.losses.contrastive import info_nce
 from eclip.models.heatmap_processor import HeatmapProcessorConfig
 from eclip.training.curriculum import Curriculum
@@ -81,6 +82,58 @@ def test_mixing_share_is_the_same_for_a_step_and_differs_between_steps():
     eclip, batch = method(), small_batch(WARM, experts=3)
     assert eclip(batch).total == eclip(batch).total
     assert eclip(batch).total != eclip(dataclasses.replace(batch, step=WARM + 1)).total
+
+
+def views_of(eclip, batch, shares):
+    """InfoNCE of the images and λ I + (1 − λ) h(I, E), λ given for each sample."""
+    encoder = eclip.encoder
+    image = encoder.preprocessing.normalise(batch.image_B1HW)
+    expert = encoder.preprocessing.normalise(batch.expert.image_E1HW)
+    view = eclip.heatmap_processor(expert, batch.expert.heatmap_E1HW)
+    mixed = torch.stack(
+        [share * i + (1 - share) * v for share, i, v in zip(shares, expert, view, strict=True)]
+    )
+    embeddings = torch.cat([encoder.encode_image(image), encoder.encode_image(mixed)])
+    return info_nce(embeddings, encoder.encode_text(batch.tokens), encoder.scale)
+
+
+def test_without_mixup_the_view_itself_joins():
+    eclip, batch = method(mixup_alpha=None), small_batch(WARM, experts=3)
+    torch.testing.assert_close(eclip(batch).total, views_of(eclip, batch, [0, 0, 0]))
+
+
+def test_each_sample_may_have_a_share_of_its_own_by_its_row():
+    eclip, batch = method(mixup_per="sample"), small_batch(WARM, experts=3)
+    batch.expert.rows = [7, 2, 5]
+    shares = [generator(3, WARM, f"mixup of row {row}").beta(0.3, 0.3) for row in (7, 2, 5)]
+    torch.testing.assert_close(eclip(batch).total, views_of(eclip, batch, shares))
+
+
+def test_without_priming_the_cold_start_is_clip():
+    batch = small_batch(COLD)
+    losses = method(priming_weight=0)(batch)
+    torch.testing.assert_close(
+        losses.total, ClipConfig().build(small_encoder(), steps=50, seed=3).eval()(batch).total
+    )
+    assert list(losses.terms) == ["contrastive"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"curriculum": Curriculum(cold=0)}, "priming-weight 0.1: has no effect without a cold start"),
+        ({"mixup_alpha": None, "mixup_per": "sample"}, "mixup-per sample: has no effect without mixup"),
+        ({"mixup_alpha": 0.0}, "mixup-alpha 0.0: must be above 0, or None"),
+        ({"priming_weight": 1.0}, "priming-weight 1.0: must be at least 0 and below 1"),
+        ({"batch_share": 0.0}, "batch-share 0.0: must be above 0; train `clip`"),
+        ({"curriculum": Curriculum(peak=1.5)}, "curriculum.peak 1.5: must be from 0 to 1"),
+        ({"curriculum": Curriculum(cold=0.6)}, "more than the whole run"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_harm_are_refused(changes, message):
+    CONFIG.check()
+    with pytest.raises(InputError, match=message):
+        dataclasses.replace(CONFIG, **changes).check()
 
 
 @pytest.mark.parametrize("experts", [0, 2])

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from eclip.data.loading import Batch
-from eclip.losses.contrastive import in_batch_accuracy, info_nce
+from eclip.losses.contrastive import in_batch_accuracy
 from eclip.models.dual_encoder import DualEncoder
 from eclip.training.methods.method import Method, MethodConfig, StepLosses
 
@@ -13,6 +13,7 @@ class ClipConfig(MethodConfig):
     """Plain CLIP has no settings of its own."""
 
     name = "clip"
+    summary = "plain CLIP, without annotations"
 
     def build(self, encoder: DualEncoder, *, steps: int, seed: int) -> "Clip":
         """The method for `encoder`."""
@@ -27,5 +28,5 @@ class Clip(Method):
         encoder = self.encoder
         image_BD = encoder.encode_image(encoder.preprocessing.normalise(batch.image_B1HW))
         text_BD = encoder.encode_text(batch.tokens)
-        loss = info_nce(image_BD, text_BD, encoder.scale)
+        loss = self.contrast(image_BD, text_BD, encoder.scale)
         return StepLosses({"contrastive": loss}, metrics={"accuracy": in_batch_accuracy(image_BD, text_BD)})

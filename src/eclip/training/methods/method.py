@@ -1,25 +1,43 @@
 """What a method of training is: it turns a batch into named losses. The trainer only optimises."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from eclip.data.expert_loading import Heatmaps
 from eclip.data.loading import Batch
+from eclip.losses.contrastive import info_nce
 from eclip.models.dual_encoder import DualEncoder
-from eclip.models.heatmap_processor import AttentionProcessor
+from eclip.models.heatmap_processor import HeatmapProcessor
+
+Contrast = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""A loss of images (B, D), their texts (B, D) and the scale: `info_nce`, or `SigmoidContrast` of siglip.py."""
 
 
 @dataclass(slots=True, kw_only=True)
 class MethodConfig:
-    """The settings of a method; each method has its own, so that no option is without effect."""
+    """The settings of a method; each method has its own, so that no option is without effect.
+
+    Attributes:
+        name: What the method is called on the command line and in records.
+        summary: Half a line for lists.
+    """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
 
     def build(self, encoder: DualEncoder, *, steps: int, seed: int) -> "Method":
         """The method that trains `encoder` for `steps` steps."""
         raise AssertionError(f"{type(self).__name__} builds nothing")
+
+    def check(self) -> None:
+        """Refuse values out of range, and values that would have no effect beside the others.
+
+        Raises:
+            InputError: Which setting, and what to do.
+        """
 
     def expert_probability(self, step: int, *, steps: int) -> float:
         """Probability that a step has an expert batch."""
@@ -29,6 +47,11 @@ class MethodConfig:
     def expert_share(self) -> float:
         """Size of an expert batch relative to the ordinary one; 0 for methods without."""
         return 0.0
+
+    @property
+    def expert_heatmaps(self) -> Heatmaps:
+        """What stands in the place of the recorded heatmaps."""
+        return "recorded"
 
 
 @dataclass(slots=True)
@@ -59,14 +82,17 @@ class Method(nn.Module):
     Attributes:
         encoder: The CLIP that is trained; what it computes does not depend on the method.
         heatmap_processor: The processor trained along with it, if the method has one.
+        contrast: What pulls pairs together and the others apart.
     """
 
-    heatmap_processor: AttentionProcessor | None
+    heatmap_processor: HeatmapProcessor | None
+    contrast: Contrast
 
-    def __init__(self, encoder: DualEncoder) -> None:
+    def __init__(self, encoder: DualEncoder, *, contrast: Contrast = info_nce) -> None:
         super().__init__()
         self.encoder = encoder
         self.heatmap_processor = None
+        self.contrast = contrast
 
     def forward(self, batch: Batch) -> StepLosses:
         """The losses of one step."""

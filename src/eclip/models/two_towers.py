@@ -1,0 +1,134 @@
+"""The paper's dual encoder: any vision model and any text model, joined by projections."""
+
+import dataclasses
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
+
+from eclip.errors import InputError
+from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig, ImageFeatures, match_channels
+from eclip.models.token_grid import timm_grid, token_grid
+
+POOLER_OF_PRETRAINING = {"bert", "roberta", "xlm-roberta", "camembert", "mpnet", "vit", "deit"}
+
+
+class TwoTowers(DualEncoder):
+    """Any `transformers` vision model and any text model, each with a projection into the shared space."""
+
+    logit_bias = None
+
+    def __init__(self, config: DualEncoderConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding_dim = config.embedding_dim
+        self.image_model = _tower(config.image, field="image")
+        # bf16 convolutions on a CPU are faster so
+        nn.Module.to(self.image_model, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.text_model = _tower(config.text, field="text")
+        self.image_projection = self._projection(_width(self.image_model))
+        self.text_projection = self._projection(_width(self.text_model))
+        for module in (*self.image_projection.modules(), *self.text_projection.modules()):
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        self.logit_scale = nn.Parameter(torch.tensor(-math.log(config.temperature)))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Its configuration with both towers spelled out."""
+        settings = dataclasses.asdict(self.config)
+        del settings["dual"]
+        if self.config.projection == "linear":  # as in folders from before there was a choice
+            del settings["projection"]
+        settings["image"] = self.image_model.config.to_diff_dict()
+        settings["text"] = self.text_model.config.to_diff_dict()
+        return settings
+
+    def image_features(self, pixel_values_BCHW: Tensor) -> ImageFeatures:
+        """Pooled and local features of normalised images (B, C, H, W)."""
+        config = self.image_model.config
+        pixels = match_channels(pixel_values_BCHW, getattr(config, "num_channels", 3))
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        hidden = self.image_model(pixel_values=pixels, **resized(self.image_model, pixels))
+        tokens = hidden.last_hidden_state
+        height, width = pixels.shape[-2:]
+        timm: Any = getattr(self.image_model, "timm_model", None)
+        grid_BhwC = (
+            token_grid(tokens, config, height=height, width=width)
+            if timm is None
+            else timm_grid(tokens, timm, height=height, width=width)
+        )
+        if tokens.ndim == 4:  # convolutional: (B, C, h, w); its own pooling knows its own norm
+            pooled_BC = hidden.pooler_output.flatten(1)
+        elif getattr(hidden, "pooler_output", None) is not None:
+            pooled_BC = hidden.pooler_output
+        elif grid_BhwC is not None and grid_BhwC.shape[1:3].numel() == tokens.shape[1]:
+            pooled_BC = tokens.mean(1)
+        else:  # a class token comes first
+            pooled_BC = tokens[:, 0]
+        if grid_BhwC is None or grid_BhwC.shape[-1] != pooled_BC.shape[-1]:  # pooling may widen
+            return ImageFeatures(self.image_projection(pooled_BC), None)
+        grid_BhwD = self.image_projection(grid_BhwC)
+        return ImageFeatures(self.image_projection(pooled_BC), grid_BhwD)
+
+    def text_features(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """One vector a text (B, D)."""
+        hidden_BLC = self.text_model(**tokens).last_hidden_state
+        if self.config.text_pooling == "cls":
+            pooled_BC = hidden_BLC[:, 0]
+        else:
+            mask_BL1 = tokens["attention_mask"].unsqueeze(-1).to(hidden_BLC.dtype)
+            pooled_BC = (hidden_BLC * mask_BL1).sum(1) / mask_BL1.sum(1).clamp(min=1)
+        return self.text_projection(pooled_BC)
+
+    def _projection(self, width: int) -> nn.Module:
+        if self.config.projection == "linear":
+            return nn.Linear(width, self.embedding_dim, bias=False)
+        return nn.Sequential(
+            nn.Linear(width, width), nn.ReLU(), nn.Linear(width, self.embedding_dim, bias=False)
+        )
+
+
+def resized(model: nn.Module, pixels_BCHW: Tensor) -> dict[str, bool]:
+    """What a vision model must be told when images are not of the size its positions are for."""
+    size = getattr(model.config, "image_size", None)
+    known = tuple(size) if isinstance(size, tuple | list) else (size, size)
+    if size is None or tuple(pixels_BCHW.shape[-2:]) == known:
+        return {}
+    name = "interpolate_pos_encoding"
+    return {name: True} if name in inspect.signature(model.forward).parameters else {}
+
+
+def _tower(source: str | dict[str, Any], *, field: str) -> PreTrainedModel:
+    """Pretrained weights by name or folder, or a model from scratch by its settings; never with unused pooler heads."""
+    try:
+        if isinstance(source, str):
+            config = AutoConfig.from_pretrained(source)
+            return AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config))
+        config = AutoConfig.for_model(**source)
+        return AutoModel.from_config(config, **_without_pooler(config))
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        name = source if isinstance(source, str) else source.get("model_type", source)
+        first_line = str(error).strip().splitlines()[0]
+        raise InputError(
+            f"--model.{field} {name}: not a model that transformers can make or find ({first_line})"
+        ) from error
+
+
+def _without_pooler(config: PretrainedConfig) -> dict[str, bool]:
+    """The pooler of BERT- and ViT-like models is a head of their own pre-training; the paper projects the token."""
+    return {"add_pooling_layer": False} if config.model_type in POOLER_OF_PRETRAINING else {}
+
+
+def _width(model: PreTrainedModel) -> int:
+    """Channels of what a model pools."""
+    config = model.config
+    timm: Any = getattr(model, "timm_model", None)
+    if timm is not None:
+        return int(getattr(timm, "head_hidden_size", timm.num_features))
+    sizes = getattr(config, "hidden_sizes", None)
+    return int(sizes[-1] if sizes else config.hidden_size)

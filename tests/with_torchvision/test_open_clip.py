@@ -1,0 +1,178 @@
+"""open_clip models as they are: the same embeddings before, in and after eclip."""
+
+import copy
+import json
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from open_clip.model import CLIP, CustomTextCLIP
+from PIL import Image
+from safetensors.torch import save_file
+
+import eclip
+from eclip.errors import InputError
+from eclip.models.heatmap_processor import HeatmapProcessorConfig
+from eclip.models.tokenizer import train_tokenizer
+from eclip.training.methods import METHODS
+from small_clips import COLOURS, TEXTS
+from small_models import small_batch
+
+VISION = {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 8}
+TEXT = {"context_length": 24, "vocab_size": 300, "width": 16, "heads": 2, "layers": 1}
+SIGLIP_TEXT = {"no_causal_mask": True, "pool_type": "last", "pad_id": 1, "proj_bias": True}
+MODELS = {
+    "ViT": {"embed_dim": 12, "vision_cfg": VISION, "text_cfg": TEXT},
+    "ViT, QuickGELU": {"embed_dim": 12, "vision_cfg": VISION, "text_cfg": TEXT, "quick_gelu": True},
+    "ResNet": {
+        "embed_dim": 12,
+        "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 32},
+        "text_cfg": TEXT,
+    },
+    "SigLIP": {
+        "embed_dim": 12,
+        "init_logit_bias": -10,
+        "custom_text": True,
+        "vision_cfg": VISION,
+        "text_cfg": TEXT | SIGLIP_TEXT,
+    },
+    "timm": {
+        "embed_dim": 12,
+        "custom_text": True,
+        "vision_cfg": {
+            "timm_model_name": "convnext_atto",
+            "timm_pool": "",
+            "timm_proj": "linear",
+            "image_size": 32,
+        },
+        "text_cfg": TEXT,
+    },
+}
+
+
+def folder_of(folder, name):
+    """As open_clip writes it for the hub."""
+    torch.manual_seed(0)
+    settings = copy.deepcopy(MODELS[name])
+    custom = settings.pop("custom_text", False)
+    model = (CustomTextCLIP if custom else CLIP)(**settings).eval()
+    tokenizer = train_tokenizer(TEXTS, vocab_size=300)
+    tokenizer.model_max_length = 24
+    tokenizer.save_pretrained(folder)
+    save_file(
+        {key: tensor.contiguous() for key, tensor in model.state_dict().items()},
+        folder / "open_clip_model.safetensors",
+    )
+    pixels = {"mean": COLOURS.mean, "std": COLOURS.std}
+    settings = {"model_cfg": MODELS[name], "preprocess_cfg": pixels}
+    (folder / "open_clip_config.json").write_text(json.dumps(settings))
+    return model
+
+
+@pytest.fixture(params=MODELS)
+def opened(request, tmp_path):
+    plain = folder_of(tmp_path / "hub", request.param)
+    return request.param, plain, eclip.load(tmp_path / "hub")
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path):
+    (tmp_path / "hub").mkdir()
+
+
+@pytest.fixture
+def images():
+    draw = np.random.default_rng(0)
+    return [draw.integers(0, 256, (32, 32), dtype=np.uint8) for _ in range(3)]
+
+
+def unit(row_BD):
+    return (row_BD / row_BD.norm(dim=1, keepdim=True)).detach().numpy()
+
+
+def filled(model, tokenizer, texts):
+    """Ids up to the context length, filled with what the model's own tokenizer fills with."""
+    padding = 1 if model.logit_bias is not None else 0
+    rows = [tokenizer(text, truncation=True).input_ids for text in texts]
+    return torch.tensor([row + [padding] * (24 - len(row)) for row in rows])
+
+
+def test_it_embeds_as_in_plain_open_clip(opened, images):
+    _, plain, model = opened
+    levels = torch.tensor([COLOURS.mean, COLOURS.std])[:, None, :, None, None]
+    pixels = (torch.from_numpy(np.stack(images))[:, None] / 255 - levels[0]) / levels[1]
+    np.testing.assert_allclose(model.embed_images(images), unit(plain.encode_image(pixels)), atol=1e-6)
+    ids = filled(plain, model.tokenizer, TEXTS)
+    np.testing.assert_allclose(model.embed_texts(TEXTS), unit(plain.encode_text(ids)), atol=1e-6)
+    assert model.encoder.scale.item() == pytest.approx(plain.logit_scale.exp().item())
+
+
+def test_local_features_of_a_vision_transformer_are_projected_as_its_class_token(opened):
+    name, plain, model = opened
+    pixels = torch.randn(2, 3, 32, 32)
+    features = model.encoder.image_features(pixels)
+    torch.testing.assert_close(features.pooled, plain.encode_image(pixels), atol=1e-5, rtol=1e-5)
+    if name in {"ResNet", "timm"}:
+        assert features.grid is None
+        return
+    tokens = plain.visual.transformer(plain.visual._embeds(pixels))
+    expected = plain.visual.ln_post(tokens) @ plain.visual.proj
+    torch.testing.assert_close(features.pooled, expected[:, 0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(features.grid.flatten(1, 2), expected[:, 1:], atol=1e-5, rtol=1e-5)
+
+
+def test_saved_and_loaded_is_the_same_model(opened, images, tmp_path):
+    _, _, model = opened
+    model.save(tmp_path / "model")
+    again = eclip.load(tmp_path / "model")
+    np.testing.assert_array_equal(again.embed_images(images), model.embed_images(images))
+    np.testing.assert_array_equal(again.embed_texts(TEXTS), model.embed_texts(TEXTS))
+    assert again.fingerprint == model.fingerprint
+    assert again.encoder.preprocessing == COLOURS
+
+
+def test_the_export_opens_in_open_clip_itself(opened, images, tmp_path):
+    _, _, model = opened
+    model.export(tmp_path / "stock")
+    plain, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'stock'}")
+    plain.eval()
+    pixels = torch.stack([transform(Image.fromarray(image).convert("RGB")) for image in images])
+    np.testing.assert_allclose(model.embed_images(images), unit(plain.encode_image(pixels)), atol=1e-5)
+    ids = filled(plain, model.tokenizer, TEXTS)
+    np.testing.assert_allclose(model.embed_texts(TEXTS), unit(plain.encode_text(ids)), atol=1e-5)
+    again = eclip.load(tmp_path / "stock")
+    np.testing.assert_array_equal(again.embed_images(images), model.embed_images(images))
+
+
+def test_two_steps_change_every_parameter(opened):
+    _, _, model = opened
+    config = METHODS["siglip-eclip" if model.encoder.logit_bias is not None else "eclip"]()
+    config.processor = HeatmapProcessorConfig(patch_size=8, width=16, heads=2)
+    method = config.build(model.encoder, steps=10, seed=0).train()
+    before = {key: tensor.detach().clone() for key, tensor in method.named_parameters()}
+    optimiser = torch.optim.AdamW(method.parameters(), lr=1e-2, weight_decay=0)
+    for step in (5, 6):
+        optimiser.zero_grad()
+        method(small_batch(step, experts=2, seed=step)).total.backward()
+        optimiser.step()
+    same = [key for key, tensor in method.named_parameters() if torch.equal(tensor, before[key])]
+    assert not same
+
+
+FAULTS = {
+    "weights or tokenizer": lambda folder: (folder / "open_clip_model.safetensors").unlink(),
+    "missing or not understood": lambda folder: (folder / "open_clip_config.json").write_text("{}"),
+    "cannot make this model": lambda folder: (folder / "open_clip_config.json").write_text(
+        (folder / "open_clip_config.json").read_text().replace('"width": 16', '"wide": 16')
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", FAULTS)
+def test_what_is_wrong_with_a_folder_is_one_line(tmp_path, reason):
+    folder_of(tmp_path / "hub", "ViT")
+    FAULTS[reason](tmp_path / "hub")
+    with pytest.raises(InputError, match=reason) as caught:
+        eclip.load(tmp_path / "hub")
+    assert "\n" not in str(caught.value)
