@@ -6,6 +6,7 @@ import torch
 from eclip.data.draws import generator
 from eclip.errors import InputError
 from eclip.losses.contrastive import info_nce
+from eclip.models.preprocessing import Preprocessing
 from eclip.training.methods.dacl import DaclConfig
 from small_models import VIT, small_batch, small_encoder
 
@@ -25,7 +26,7 @@ def test_loss_is_the_mean_over_two_mixed_copies():
 
 def test_the_text_belongs_to_the_larger_part():
     method = DaclConfig().build(small_encoder(), steps=50, seed=3)
-    method.encoder.preprocessing = type(method.encoder.preprocessing)(size=32, mean=0, std=1)
+    method.encoder.config.preprocessing = Preprocessing(size=32, mean=0, std=1)
     batch = small_batch()
     for i, image in enumerate(batch.image_B1HW):
         image.fill_(i)

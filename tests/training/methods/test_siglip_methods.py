@@ -6,6 +6,7 @@ from torch import nn
 
 from eclip.losses.sigmoid import sigmoid_loss
 from eclip.models.heatmap_processor import HeatmapProcessorConfig
+from eclip.models.two_towers import TwoTowers
 from eclip.training.methods import EclipConfig
 from eclip.training.methods.siglip import SiglipConfig
 from eclip.training.methods.siglip_eclip import SiglipEclipConfig
@@ -45,8 +46,9 @@ def test_siglip_eclip_is_eclip_with_that_loss():
             torch.testing.assert_close(losses.terms["priming"], eclips.terms["priming"])
 
 
-def test_a_model_with_a_bias_of_its_own_keeps_and_trains_it():
+def test_a_model_with_a_bias_of_its_own_keeps_and_trains_it(monkeypatch):
     encoder = small_encoder()
+    monkeypatch.delattr(TwoTowers, "logit_bias")  # None: two towers have none
     encoder.logit_bias = nn.Parameter(torch.tensor(-7.0))
     siglip = method(SiglipConfig(), encoder)
     siglip(small_batch()).total.backward()
