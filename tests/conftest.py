@@ -1,7 +1,6 @@
 """What many tests share: small phantoms, small models, and the real radiographs where they lie beside the project."""
 
 import os
-import socket
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,17 @@ torch.set_num_threads(2)  # golden curves and bit equality are for a fixed numbe
 REAL_CXR = Path(os.environ.get("ECLIP_REAL_CXR", Path(__file__).parents[2] / "shared" / "data" / "real_cxr"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """Embeddings that are kept are not kept in the user's own folder."""
+    os.environ["ECLIP_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def real_cxr():
     if not REAL_CXR.is_dir():
         pytest.skip(f"the real radiographs are not here: {REAL_CXR} (set ECLIP_REAL_CXR)")
     return REAL_CXR
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def pytest_addoption(parser):

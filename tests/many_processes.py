@@ -1,27 +1,42 @@
-"""A loss on several gloo processes, and on one: what DDP would make of its value and gradients."""
+"""What several gloo processes compute, and one: the means over ranks are what DDP makes of values and gradients."""
 
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 import torch.nn.functional as F
 
 
-def on_many(loss, sizes, port):
+def mean_over_ranks(compute, ranks):
+    """Mean over ranks of each of the tensors that `compute(rank)` gives by name, as arrays.
+
+    Args:
+        compute: A function that is importable by name, or a `partial` of one.
+        ranks: How many processes.
+    """
+    with TemporaryDirectory() as folder:
+        mp.spawn(_rank, args=(compute, ranks, folder), nprocs=ranks)
+        with np.load(Path(folder) / "means.npz") as means:
+            return dict(means)
+
+
+def on_many(loss, sizes):
     """Mean over ranks of the loss and of its gradients, rank r holding the r-th `sizes` rows.
 
     Args:
         loss: A function of unit vectors (B, D), (B, D) and two learnable scalars, importable by name.
         sizes: Rows on each rank.
-        port: A free one.
     """
-    queue = mp.get_context("spawn").SimpleQueue()
-    mp.spawn(_rank, args=(loss, sizes, port, queue), nprocs=len(sizes))
-    return queue.get()
+    return list(mean_over_ranks(partial(_of_rank, loss, sizes), len(sizes)).values())
 
 
 def on_one(loss, rows):
     """The same of one process that holds all rows."""
-    return [value.numpy() for value in _value_and_gradients(loss, torch.arange(rows), rows)]
+    return [value.numpy() for value in _value_and_gradients(loss, torch.arange(rows), rows).values()]
 
 
 def _value_and_gradients(loss, own, rows):
@@ -32,17 +47,23 @@ def _value_and_gradients(loss, own, rows):
     image, text = (torch.randn(rows, 6, generator=generator, dtype=torch.float64) for _ in range(2))
     value = loss(F.normalize(layer(image[own]), dim=1), F.normalize(layer(text[own]), dim=1), *scalars)
     value.backward()
-    gradients = [parameter.grad for parameter in (layer.weight, *scalars) if parameter.grad is not None]
-    return [value.detach(), *gradients]
+    named = {"weight": layer.weight, "scale": scalars[0], "bias": scalars[1]}
+    gradients = {name: parameter.grad for name, parameter in named.items() if parameter.grad is not None}
+    return {"value": value.detach()} | gradients
 
 
-def _rank(rank, loss, sizes, port, queue):
-    dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(sizes))
+def _of_rank(loss, sizes, rank):
     own = torch.split(torch.arange(sum(sizes)), sizes)[rank]
-    values = _value_and_gradients(loss, own, sum(sizes))
-    for value in values:  # what DDP does with gradients
+    return _value_and_gradients(loss, own, sum(sizes))
+
+
+def _rank(rank, compute, ranks, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=ranks)
+    torch.set_num_threads(1)
+    values = compute(rank)
+    for value in values.values():  # what DDP does with gradients
         dist.all_reduce(value)
-        value /= len(sizes)
+        value /= ranks
     if rank == 0:
-        queue.put([value.numpy() for value in values])
+        np.savez(Path(folder) / "means.npz", **{name: value.numpy() for name, value in values.items()})
     dist.destroy_process_group()

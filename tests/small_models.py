@@ -4,6 +4,7 @@ import torch
 
 from eclip.data.expert_loading import ExpertBatch
 from eclip.data.loading import Batch
+from eclip.data.sentence_loading import SentenceBatch, row_keys
 from eclip.models.dual_encoder import DualEncoderConfig
 from eclip.models.encoders import build_encoder
 from eclip.models.preprocessing import Preprocessing
@@ -55,9 +56,10 @@ def small_encoder(image=RESNET, *, seed=0, **changes):
     return build_encoder(small_config(image, **changes))
 
 
-def small_batch(step=0, *, plain=4, experts=0, seed=0):
+def small_batch(step=0, *, plain=4, experts=0, slices=1, sentences=False, seed=0):
+    """Random images, texts and heatmaps; each expert image with a sentence if there are any."""
     draw = torch.Generator().manual_seed(seed)
-    rows = plain + experts
+    rows = plain + experts * (1 + sentences)
     tokens = {
         "input_ids": torch.randint(5, 50, (rows, 9), generator=draw),
         "attention_mask": torch.ones(rows, 9, dtype=torch.long),
@@ -66,4 +68,14 @@ def small_batch(step=0, *, plain=4, experts=0, seed=0):
     if experts:
         images = torch.rand(experts, 1, 32, 32, generator=draw)
         expert = ExpertBatch(images, torch.rand(experts, 1, 32, 32, generator=draw), list(range(experts)))
-    return Batch(step, torch.rand(plain, 1, 32, 32, generator=draw), tokens, expert)
+    batch = Batch(step, torch.rand(plain, 1, 32, 32, generator=draw), tokens, expert)
+    if experts and slices > 1:
+        expert.slices_ETHW = torch.rand(experts, slices, 32, 32, generator=draw) / slices
+        expert.heatmap_E1HW = expert.slices_ETHW.sum(1, keepdim=True)
+    if sentences:
+        studies = [f"plain {i}" for i in range(plain)] + [f"expert {i}" for i in range(experts)] * 2
+        batch.key_N2 = row_keys(studies, [f"text {i}" for i in range(rows)])
+    if experts and sentences:
+        maps = torch.rand(experts, slices, 32, 32, generator=draw) / slices
+        expert.sentences = SentenceBatch(maps, torch.arange(experts), list(range(experts)))
+    return batch

@@ -3,32 +3,39 @@
 `docs/any-clip.md` lists these architectures; a test compares.
 """
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
-from eclip.models.heatmap_processor import HeatmapProcessorConfig
 from eclip.training.methods import METHODS
 from small_clips import ARCHITECTURES, architecture
 from small_models import small_batch
 
 DOCS = Path(__file__).parents[1] / "docs" / "any-clip.md"
-PROCESSOR = HeatmapProcessorConfig(patch_size=8, width=16, heads=2)
+PROCESSOR = {"patch_size": 8, "width": 16, "heads": 2}
 NEVER_USED = {"encoder.image_model.embeddings.mask_token"}  # DINOv2's, of its own pre-training
 
 
 def build(name, encoder):
     config = METHODS[name]()
     if hasattr(config, "processor"):
-        config.processor = PROCESSOR
+        config.processor = dataclasses.replace(config.processor, **PROCESSOR)
     method = config.build(encoder, steps=10, seed=0)
     method.train()
     return method, config
 
 
 def batch_for(config, step):
-    return small_batch(step, plain=4, experts=2 if config.expert_share else 0, seed=step)
+    return small_batch(
+        step,
+        plain=4,
+        experts=2 if config.expert_share else 0,
+        slices=config.expert_slices,
+        sentences=config.expert_sentences > 0,
+        seed=step,
+    )
 
 
 def embeddings(encoder):
@@ -112,7 +119,8 @@ def test_the_documentation_lists_what_is_tested_here():
         encoder = architecture(name)
         channels = {1: "1", 3: "3"}[encoder.preprocessing.channels]
         grid = "yes" if encoder.eval().image_features(torch.randn(1, 1, 32, 32)).grid is not None else "no"
+        words = "yes" if encoder.text_features(small_batch().tokens).words is not None else "no"
         bias = "yes" if encoder.logit_bias is not None else "no"
-        rows.append(f"| {name} | `{type(encoder).__name__}` | {grid} | {channels} | {bias} |\n")
+        rows.append(f"| {name} | `{type(encoder).__name__}` | {grid} | {words} | {channels} | {bias} |\n")
     table = "".join(rows)
     assert table in DOCS.read_text(), f"docs/any-clip.md should hold this table:\n{table}"

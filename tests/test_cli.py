@@ -22,6 +22,7 @@ FLAGS = {
     "evaluate": "model data out tasks split prompts seed",
     "compare": "",
     "embed": "model out data images texts",
+    "export": "model out format results",
     "demo": "out seed",
     "train": "",  # below
 }
@@ -37,12 +38,24 @@ TRAIN_FLAGS = {
     "method.processor.heads", "method.processor.kind", "method.processor.residual", "method.processor.no-residual",
     "method.processor.query", "method.processor.positions", "method.processor.no-positions",
     "method.processor.filters", "method.processor.layers", "method.heatmaps", "method.mixup-per", "start-from",
-    "model.projection",
+    "model.projection", "model.local-features", "method.processor.slices",
+    "tuning.freeze", "tuning.layer-decay", "tuning.lora-rank", "tuning.lora-alpha", "tuning.lora-towers",
     "model.embedding-dim", "model.text-pooling", "model.temperature", "model.max-length",
     "model.preprocessing.size", "model.preprocessing.mean", "model.preprocessing.std",
 }  # fmt: skip
 
 
+LOSSES = "losses.global-weight losses.local-weight losses.attention-temperature losses.word-temperature"
+OF_METHODS = {
+    "clip": "",
+    "sequence-eclip": "",
+    "sentence-eclip": "sentences lead",
+    "siglip": "bias",
+    "gloria": f"{LOSSES} losses.local-temperature",
+    "gloria-eclip": f"{LOSSES} losses.local-temperature",
+    "gaze-pooling": "weight pairs no-pairs",
+    "gaze-attention": "weight pairs no-pairs temperature",
+}
 BUILD_FLAGS = {"out", "image-size", "workers", "allow-leaks", "no-allow-leaks", "exclude"}
 SOURCE_FLAGS = {
     "mimic-cxr": "root gaze reports dicom views labeler subset per-class seed",
@@ -122,6 +135,13 @@ def test_train_has_these_flags_and_those_of_the_model(capsys):
     of_the_towers = {flag for flag in flags if flag.startswith(("model.image.", "model.text."))}
     assert flags - of_the_towers == TRAIN_FLAGS
     assert "Example" in text
+
+
+@pytest.mark.parametrize("method", OF_METHODS)
+def test_a_method_has_these_flags_beside_those_of_eclip(method, capsys):
+    flags, _ = flags_in_help(f"train phantom-{method}", capsys)
+    own = {flag.removeprefix("method.") for flag in flags - TRAIN_FLAGS if flag.startswith("method.")}
+    assert own == set(OF_METHODS[method].split())
 
 
 def test_an_option_of_another_method_is_refused(capsys):

@@ -52,6 +52,38 @@ def test_the_papers_recipes_differ_in_the_image_encoder_alone():
     assert len({repr(dataclasses.replace(model, image="")) for model in models}) == 1
 
 
+@pytest.mark.parametrize("name", METHODS)
+def test_a_resnet_50_has_gloria_s_encoder_for_gloria_and_the_shared_one_for_others(name):
+    config, clip = RECIPES[f"paper-{name}-resnet-50"](), RECIPES["paper-clip-swin-tiny"]()
+    assert config.method.name == name
+    assert config.model.image == "microsoft/resnet-50"
+    config.model.image, clip.method = clip.model.image, config.method
+    if not config.method.trains_local_features:
+        config.model.temperature = 0.07
+        assert config == clip
+        return
+    model = config.model
+    assert (model.local_features, model.embedding_dim, model.text_pooling) == ("own", 768, "mean")
+    assert (model.temperature, model.preprocessing.size) == (0.1, 299)
+    assert RECIPES[f"paper-{name}-vit-base"]().model.local_features == "shared"
+
+
+def test_gloria_has_the_published_values():
+    """eclip_spec.md, section 2.8: factors of 4, 5 and 10, weights 1 and 1."""
+    for name in ("gloria", "gloria-eclip"):
+        losses = RECIPES[f"paper-{name}-resnet-50"]().method.losses
+        assert (losses.global_weight, losses.local_weight) == (1, 1)
+        temperatures = (losses.attention_temperature, losses.word_temperature, losses.local_temperature)
+        assert [1 / temperature for temperature in temperatures] == [4, 5, 10]
+
+
+def test_convirt_is_clip_with_other_projections():
+    config, clip = RECIPES["paper-convirt-resnet-50"](), RECIPES["paper-clip-resnet-50"]()
+    assert config.model.projection == "mlp"
+    clip.model.projection = "mlp"
+    assert config == clip
+
+
 @pytest.mark.parametrize("eclip", ["phantom-eclip", "paper-eclip-swin-tiny"])
 def test_each_switch_of_the_ablation_is_off_alone(eclip):
     whole = RECIPES[eclip]()
@@ -78,6 +110,13 @@ def test_the_reference_recipe_has_the_values_of_the_published_code():
         assert method.curriculum.probability(step, steps=10_000) == pytest.approx(probability)
     config.method, config.optim.lr = paper.method, paper.optim.lr
     assert config == paper
+
+
+def test_a_processor_goes_on_at_the_papers_learning_rate_beside_a_model_that_is_there():
+    config, paper = RECIPES["post-eclip"](), RECIPES["paper-eclip-swin-tiny"]()
+    assert config.optim.lr * config.method.processor_lr == pytest.approx(paper.optim.lr)
+    assert config.method.curriculum == dataclasses.replace(paper.method.curriculum, cold=0.25)
+    assert RECIPES["post-naive"]().method.processor_lr == config.method.processor_lr
 
 
 @pytest.mark.parametrize("name", RECIPES)

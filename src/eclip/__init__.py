@@ -3,6 +3,8 @@
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from eclip.after_import import register_with_transformers
+
 if TYPE_CHECKING:
     from eclip.models.model import Model, load
 
@@ -17,3 +19,6 @@ def __getattr__(name: str) -> Any:
 
         return getattr(model, name)
     raise AttributeError(f"module 'eclip' has no attribute {name!r}")
+
+
+register_with_transformers()

@@ -3,9 +3,9 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
 from rich.console import Console
@@ -141,6 +141,37 @@ def embed(
     store = Store.open(data) if data is not None else None
     rows = write_embeddings(load(model), out, store=store, images=images, texts=texts)
     console.print(f"{rows} rows: {out}")
+
+
+def export(
+    *,
+    model: Path,
+    out: Path,
+    format: Literal["transformers", "open_clip", "onnx"] | None = None,
+    results: Path | None = None,
+) -> None:
+    """Write a model for other libraries: same embeddings, with tokenizer, preprocessing and a model card.
+
+    Example: eclip export --model runs/eclip --out exported
+    Example: eclip export --model runs/eclip --out exported-onnx --format onnx --results runs/eclip/evaluation
+
+    Args:
+        model: Model folder, training run or hub id.
+        out: Folder to make.
+        format: Of the library that the model's architecture comes from, if not given.
+        results: Folder of its evaluation, whose numbers the model card then shows.
+    """
+    from eclip.evaluation.results import Evaluation
+    from eclip.evaluation.tasks import headlines
+    from eclip.models.model import load
+
+    evaluation = None
+    if results is not None:
+        evaluation = Evaluation.read(results)
+        main = {task: {n: of[n] for n in headlines(of)} for task, of in evaluation.metrics.items()}
+        evaluation = replace(evaluation, metrics=main)
+    load(model).export(out, format=format, evaluation=evaluation)
+    console.print(f"Exported model: {out}")
 
 
 def demo(*, out: Path = Path("runs/demo"), seed: int = 0) -> None:
@@ -282,6 +313,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "compare": compare,
     "embed": embed,
+    "export": export,
     "demo": demo,
 }
 

@@ -1,13 +1,13 @@
 """Named run configurations: functions that return one typed value. `eclip train --list` prints them."""
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 
 from eclip.models.dual_encoder import DualEncoderConfig
 from eclip.models.preprocessing import Preprocessing
 from eclip.training.config import OptimConfig, TrainConfig
-from eclip.training.curriculum import Curriculum
+from eclip.training.curriculum import ALWAYS, Curriculum
 from eclip.training.methods import METHODS, EclipConfig, MethodConfig
 
 Recipe = Callable[[], TrainConfig]
@@ -16,10 +16,9 @@ IMAGE_MODELS = {
     "swin-tiny": "microsoft/swin-tiny-patch4-window7-224",
     "vit-small": "WinKawaks/vit-small-patch16-224",
     "vit-base": "google/vit-base-patch16-224",
+    "resnet-50": "microsoft/resnet-50",
 }
-"""The paper's image encoders, as the Hugging Face hub has them."""
-
-SIGLIP_TEMPERATURE = 0.1  # section 3.2 of Zhai et al. 2023: s starts at 10
+"""The paper's image encoders and GLoRIA's, as the Hugging Face hub has them."""
 
 WITHOUT: dict[str, Callable[[EclipConfig], EclipConfig]] = {
     "mixup": lambda method: replace(method, mixup_alpha=None),
@@ -33,17 +32,33 @@ WITHOUT: dict[str, Callable[[EclipConfig], EclipConfig]] = {
 
 def paper(method: str, image: str) -> TrainConfig:
     """A method as the paper trains it: Bio_ClinicalBERT, batch 512, 10,000 steps, learning rate 2e-4."""
-    model = DualEncoderConfig(image=IMAGE_MODELS[image], temperature=_temperature(method))
-    return TrainConfig(method=METHODS[method](), model=model)
+    config = METHODS[method]
+    model = DualEncoderConfig(image=IMAGE_MODELS[image], temperature=config.starting_temperature)
+    if config.trains_local_features and image == "resnet-50":
+        model = replace(  # GLoRIA's own encoder
+            model,
+            embedding_dim=768,
+            text_pooling="mean",
+            local_features="own",
+            preprocessing=Preprocessing(size=299),
+        )
+    return TrainConfig(method=config(), model=model)
+
+
+def paper_convirt_resnet_50() -> TrainConfig:
+    """resnet-50, Bio_ClinicalBERT, the paper's values: CLIP with the projection heads of ConVIRT."""
+    config = paper("clip", "resnet-50")
+    config.model.projection = "mlp"
+    return config
 
 
 def phantom(method: str) -> TrainConfig:
     """A method around a CLIP small enough for two CPU cores: from scratch, 128 x 128 pixels.
 
-    Expert methods have a longer cold start, for the steps are few, and a slower heatmap processor.
+    A cold start is longer, for the steps are few, and a heatmap processor slower.
     """
     return TrainConfig(
-        method=_with(METHODS[method](), curriculum=Curriculum(cold=0.25), processor_lr=0.3),
+        method=_for_few_steps(METHODS[method](), processor_lr=0.3),
         model=DualEncoderConfig(
             image={
                 "model_type": "resnet",
@@ -66,7 +81,7 @@ def phantom(method: str) -> TrainConfig:
             },
             embedding_dim=128,
             text_pooling="mean",
-            temperature=_temperature(method),
+            temperature=METHODS[method].starting_temperature,
             max_length=64,
             preprocessing=Preprocessing(size=128),
         ),
@@ -96,9 +111,12 @@ def reference_eclip_swin_tiny() -> TrainConfig:
 
 
 def post(method: str) -> TrainConfig:
-    """A method that goes on with an existing model, for fewer steps and at a lower learning rate than from scratch."""
+    """A method that goes on with an existing model, for fewer steps and at a lower learning rate than from scratch.
+
+    A heatmap processor is new, and has a longer cold start and the paper's learning rate.
+    """
     return TrainConfig(
-        method=METHODS[method](),
+        method=_for_few_steps(METHODS[method](), processor_lr=4.0),
         start_from="MODEL",
         optim=OptimConfig(lr=5e-5),
         steps=2000,
@@ -106,14 +124,14 @@ def post(method: str) -> TrainConfig:
     )
 
 
-def _temperature(method: str) -> float:
-    return SIGLIP_TEMPERATURE if method.startswith("siglip") else 0.07
-
-
-def _with(method: MethodConfig, **changes: object) -> MethodConfig:
-    """The method with those of the values that it has a setting for."""
-    names = {field.name for field in fields(method)}
-    return replace(method, **{name: value for name, value in changes.items() if name in names})
+def _for_few_steps(method: MethodConfig, *, processor_lr: float) -> MethodConfig:
+    """The method with a longer cold start and that learning rate of the heatmap processor, where it has these."""
+    changes: dict[str, object] = {}
+    if getattr(method, "curriculum", ALWAYS).cold:
+        changes["curriculum"] = Curriculum(cold=0.25)
+    if hasattr(method, "processor_lr"):
+        changes["processor_lr"] = processor_lr
+    return replace(method, **changes)
 
 
 def _named(recipe: Recipe, line: str) -> Recipe:
@@ -138,7 +156,10 @@ def _recipes() -> dict[str, Recipe]:
         for switch in WITHOUT:
             line = f"{eclip} without {switch}."
             recipes[f"{eclip}-without-{switch}"] = _named(partial(without, switch, recipes[eclip]), line)
-    return recipes | {"reference-eclip-swin-tiny": reference_eclip_swin_tiny}
+    return recipes | {
+        "paper-convirt-resnet-50": paper_convirt_resnet_50,
+        "reference-eclip-swin-tiny": reference_eclip_swin_tiny,
+    }
 
 
 RECIPES: dict[str, Recipe] = _recipes()

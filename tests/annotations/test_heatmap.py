@@ -84,7 +84,7 @@ def test_neither_order_nor_the_unit_of_time_matters(fixations, random, unit):
 def test_a_crop_of_the_map_is_the_map_of_the_crop(fixations, data):
     """The default sigma is of the whole image's width; it is written out before cropping."""
     size = 24
-    numbers = drawable(fixations, aspect=1.0)
+    numbers = drawable(fixations, aspect=1.0)[:, :9]
     left, top = (data.draw(st.integers(0, size - 8)) for _ in range(2))
     width, height = (data.draw(st.integers(4, size - start)) for start in (left, top))
     whole = render(fixations, size, size)

@@ -1,7 +1,6 @@
 """Oracles: the formulas of DICOM PS3.3 C.11.2.1, pydicom's own windowing, and the pixels that were written."""
 
 import io
-import subprocess
 import sys
 
 import numpy as np
@@ -16,23 +15,15 @@ from pydicom.sequence import Sequence
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
 from broken_files import TRIED, broken
-from eclip.data import gdcm_process
 from eclip.data.dicom import is_dicom, read_dicom
 from eclip.data.images import decode, decode_shrunk, shrink
 from eclip.errors import InputError
 from fabricated.dicom_file import write_dicom
-
-RAMP = np.arange(4096, dtype=np.uint16).reshape(64, 64)
-LOSSLESS, LOSSLESS_LS = "JPEGLosslessProcess14_1", "JPEGLSLossless"
+from ramp_dicom import LOSSLESS, LOSSLESS_LS, RAMP, gdcm_compressed, stretched
 
 
 def read(tmp_path, pixels=RAMP, **options):
     return read_dicom(write_dicom(tmp_path / "image.dcm", pixels, **{"bits": 12, **options}))
-
-
-def stretched(values):
-    values = np.asarray(values, np.float64)
-    return np.rint((values - values.min()) * 255 / (values.max() - values.min()))
 
 
 def edited(path, change):
@@ -48,30 +39,6 @@ def table(entries, first, bits, kind="US"):
     data = np.asarray(entries, "<u2")
     item.add_new("LUTData", kind, data.tobytes() if kind == "OW" else data.tolist())
     return Sequence([item])
-
-
-COMPRESS = """
-import os, sys, zlib  # zlib before gdcm, which breaks it otherwise
-import gdcm
-path, syntax = sys.argv[1], getattr(gdcm.TransferSyntax, sys.argv[2])
-reader, writer, change = gdcm.ImageReader(), gdcm.ImageWriter(), gdcm.ImageChangeTransferSyntax()
-reader.SetFileName(path)
-assert reader.Read()
-change.SetTransferSyntax(gdcm.TransferSyntax(syntax))
-change.SetInput(reader.GetImage())
-assert change.Change()
-writer.SetFileName(path)
-writer.SetFile(reader.GetFile())
-writer.SetImage(change.GetOutput())
-assert writer.Write()
-os._exit(0)
-"""
-
-
-def gdcm_compressed(path, syntax):
-    """What pydicom has no encoder for."""
-    subprocess.run([sys.executable, "-c", COMPRESS, str(path), syntax], check=True)
-    return path
 
 
 def test_a_twelve_bit_ramp_spans_black_to_white(tmp_path):
@@ -356,30 +323,6 @@ def test_without_pydicom_the_error_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(InputError, match=r"pip install 'eclip\[dicom\]'"):
         decode(path)
-
-
-def test_gdcm_stays_out_of_our_process(tmp_path):
-    path = gdcm_compressed(write_dicom(tmp_path / "image.dcm", RAMP, bits=12), LOSSLESS)
-    code = f"import sys; from eclip.data.images import decode; decode({str(path)!r}); print('gdcm' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("False\n", "")
-
-
-def test_a_file_that_ends_gdcm_costs_only_itself(tmp_path):
-    good = gdcm_compressed(write_dicom(tmp_path / "good.dcm", RAMP, bits=12), LOSSLESS_LS)
-    data = bytearray(good.read_bytes())
-    at = data.index(b"\xff\xd8\xff\xf7")  # the frame
-    ended = 0
-    for place in range(at + 4, at + 60):
-        bad = bytes(data[:place] + bytes([data[place] ^ 0xFF]) + data[place + 1 :])
-        try:
-            read_dicom(bad)
-        except InputError:
-            ended += gdcm_process._process[1].poll() is not None
-        np.testing.assert_array_equal(read_dicom(good).pixels, stretched(RAMP))
-        if ended:
-            break
-    assert ended  # else nothing was tested
 
 
 @pytest.mark.parametrize("kind", ["plain", "RLE", "JPEG 2000 of gdcm", "lossless JPEG"])

@@ -136,3 +136,55 @@ def test_there_must_be_another_study_to_take_a_map_from(tmp_path):
     store = store_with(tmp_path / "blank", [at(0.5, 0.5), at(-9.0, -9.0)])
     with pytest.raises(InputError, match="none shows anything at step 2"):
         loader(store, "shuffled")(np.arange(2), 2)
+
+
+@pytest.fixture(scope="module")
+def timed_store(tmp_path_factory):
+    """Seven readings of four seconds each in places of their own, and one box."""
+
+    def reading(number):
+        places = [(0.2 + 0.08 * number, 0.3), (0.6, 0.2 + 0.08 * number)]
+        seconds = [(0.0, 1.0), (1.5, 4.0)] if number % 2 else [(0.0, 2.5), (2.5, 4.0)]
+        return Annotation(
+            "gaze", "r1", fixations=tuple(Fixation(*at, *s) for at, s in zip(places, seconds, strict=True))
+        )
+
+    box = Annotation(kind="box", label="spot", region=Region(points=((0.2, 0.6), (0.5, 0.9))))
+    return store_with(tmp_path_factory.mktemp("data") / "store", [*map(reading, range(ANNOTATED - 1)), box])
+
+
+@pytest.mark.parametrize("heatmaps", ["recorded", *CONTROLS])
+def test_slices_add_up_to_the_heatmap_that_there_is_without_them(timed_store, heatmaps):
+    for step in range(3):
+        whole, cut = (loader(timed_store, heatmaps, slices=slices)(ROWS, step)[0] for slices in (1, 4))
+        assert whole.slices_ETHW is None
+        assert whole.in_slices is whole.heatmap_E1HW
+        assert cut.in_slices.shape == (ANNOTATED, 4, 32, 32)
+        assert torch.equal(cut.image_E1HW, whole.image_E1HW)
+        torch.testing.assert_close(cut.in_slices.sum(1, keepdim=True), cut.heatmap_E1HW)
+        torch.testing.assert_close(cut.heatmap_E1HW, whole.heatmap_E1HW, atol=1e-5, rtol=1e-4)
+        same = [torch.allclose(maps, maps[:1].expand_as(maps)) for maps in cut.in_slices]
+        if heatmaps in {"uniform", "centre"}:
+            assert all(same)
+        elif heatmaps == "shuffled":
+            assert not all(same)
+        else:
+            assert same == [False] * 7 + [True]  # a box has no time
+
+
+def test_all_slices_of_a_random_map_are_moved_alike(timed_store):
+    recorded, control = (
+        loader(timed_store, heatmaps, slices=4)(ROWS, 1)[0] for heatmaps in ("recorded", "random")
+    )
+    for maps, moved in zip(recorded.in_slices, control.in_slices, strict=True):
+        pixels, moved_pixels = maps.flatten(1).T.tolist(), moved.flatten(1).T.tolist()
+        assert sorted(pixels) == sorted(moved_pixels)  # what lay together in time lies together still
+
+
+def test_shuffled_slices_are_those_of_another_study(timed_store):
+    own = loader(timed_store, slices=4, augmentation=None)(ROWS, 0)[0].in_slices
+    for step in range(5):
+        for row, maps in enumerate(
+            loader(timed_store, "shuffled", slices=4, augmentation=None)(ROWS, step)[0].in_slices
+        ):
+            assert [other for other in ROWS if torch.equal(own[other], maps)] not in ([], [row])

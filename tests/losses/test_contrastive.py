@@ -1,13 +1,16 @@
 """InfoNCE against a NumPy loop, closed forms, symmetry, and one process against many."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 
 from eclip.losses.contrastive import in_batch_accuracy, info_nce
+from eclip.losses.gather import row_counts
 from many_processes import on_many, on_one
 
 
@@ -60,16 +63,99 @@ def test_accuracy_counts_both_directions():
     assert float(in_batch_accuracy(image, text)) == pytest.approx(1 / 3)
 
 
+def test_no_rows_give_zero_and_stay_in_the_graph():
+    image = torch.zeros(0, 4, requires_grad=True)
+    loss = info_nce(image, torch.zeros(0, 4), 10.0)
+    loss.backward()
+    assert loss.item() == 0
+
+
 def info_nce_without_bias(image, text, scale, bias):
     return info_nce(image, text, scale)
 
 
-@pytest.mark.parametrize("sizes", [[3, 3], [5, 2]], ids=["even", "uneven"])
-def test_two_processes_equal_one_in_value_and_gradient(sizes, free_port):
+@pytest.mark.parametrize("sizes", [[3, 3], [5, 2], [3, 0]], ids=["even", "uneven", "none on one"])
+def test_two_processes_equal_one_in_value_and_gradient(sizes):
     found, expected = (
-        on_many(info_nce_without_bias, sizes, free_port),
+        on_many(info_nce_without_bias, sizes),
         on_one(info_nce_without_bias, sum(sizes)),
     )
     assert len(found) == 3
     for many, one in zip(found, expected, strict=True):
+        np.testing.assert_allclose(many, one, rtol=1e-9, atol=1e-12)
+
+
+def keyed_loop(image, text, scale, keys):
+    """As `info_nce_loop`, but rows that share a key are in no denominator of each other's."""
+    image, text, total = image.double().numpy(), text.double().numpy(), 0.0
+    for i in range(len(image)):
+        for own, others in ((image[i], text), (text[i], image)):
+            below = 0.0
+            for j in range(len(others)):
+                kin = any(keys[i][k] == keys[j][k] for k in range(len(keys[i])))
+                if i == j or not kin:
+                    below += math.exp(scale * float(own @ others[j]))
+            total -= math.log(math.exp(scale * float(own @ others[i])) / below)
+    return total / (2 * len(image))
+
+
+KEYS = torch.tensor(
+    [[1, 7], [2, 8], [1, 9], [3, 8], [4, 5], [5, 1], [6, 7]]
+)  # 5 and 1 in two columns: no kin
+
+
+def test_rows_that_share_a_key_are_not_each_others_negatives():
+    image, text = unit(7, 5, 0), unit(7, 5, 1)
+    loss = info_nce(image, text, 6.0, key_BK=KEYS)
+    assert float(loss) == pytest.approx(keyed_loop(image, text, 6.0, KEYS.tolist()), abs=1e-5)
+    assert float(loss) < float(info_nce(image, text, 6.0))
+
+
+def test_keys_that_all_differ_change_nothing():
+    image, text = unit(7, 5, 0), unit(7, 5, 1)
+    keys = torch.arange(14).reshape(7, 2)
+    assert torch.equal(info_nce(image, text, 6.0, key_BK=keys), info_nce(image, text, 6.0))
+
+
+def test_rows_of_one_key_alone_have_nothing_to_be_told_from():
+    image, text = unit(4, 5, 0).requires_grad_(), unit(4, 5, 1)
+    loss = info_nce(image, text, 6.0, key_BK=torch.ones(4, 1, dtype=torch.int64))
+    loss.backward()
+    assert loss.item() == 0
+    assert not image.grad.any()
+
+
+def test_a_row_left_out_as_a_negative_gets_no_gradient_from_it():
+    image = unit(3, 5, 0).requires_grad_()
+    text = unit(3, 5, 1)
+    keys = torch.tensor([[1], [1], [2]])
+    loss = info_nce(image, text, 6.0, key_BK=keys)
+    (gradient,) = torch.autograd.grad(loss, image)
+    moved = torch.cat([text[:1], unit(1, 5, 2), text[2:]])  # row 0 never looks at text 1
+    (again,) = torch.autograd.grad(info_nce(image, moved, 6.0, key_BK=keys), image)
+    torch.testing.assert_close(gradient[0], again[0])
+    assert not torch.allclose(gradient[1], again[1])
+
+
+def test_keyed_gradient_equals_finite_differences_and_order_does_not_matter():
+    image, text = unit(7, 3, 0).double().requires_grad_(), unit(7, 3, 1).double().requires_grad_()
+    assert torch.autograd.gradcheck(lambda v, t: info_nce(v, t, 7.0, key_BK=KEYS), (image, text))
+    order = torch.randperm(7)
+    torch.testing.assert_close(
+        info_nce(image, text, 7.0, key_BK=KEYS), info_nce(image[order], text[order], 7.0, key_BK=KEYS[order])
+    )
+
+
+def keyed_over(keys, image, text, scale, bias):
+    """Of the rows that the rank holds."""
+    first = 0
+    if dist.is_initialized():
+        counts = row_counts(image)
+        first = sum(counts[: dist.get_rank()])
+    return info_nce(image, text, scale, key_BK=keys[first : first + len(image)])
+
+
+def test_keys_on_two_processes_equal_those_on_one():
+    loss = partial(keyed_over, KEYS)
+    for many, one in zip(on_many(loss, [4, 3]), on_one(loss, 7), strict=True):
         np.testing.assert_allclose(many, one, rtol=1e-9, atol=1e-12)

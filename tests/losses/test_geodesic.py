@@ -181,8 +181,8 @@ def m3_terms(image, text, scale, other_scale):
 
 
 @pytest.mark.parametrize("sizes", [[3, 3], [5, 2]], ids=["even", "uneven"])
-def test_two_processes_equal_one_in_value_and_gradient(sizes, free_port):
-    found, expected = on_many(m3_terms, sizes, free_port), on_one(m3_terms, sum(sizes))
+def test_two_processes_equal_one_in_value_and_gradient(sizes):
+    found, expected = on_many(m3_terms, sizes), on_one(m3_terms, sum(sizes))
     assert len(found) == 4
     for many, one in zip(found, expected, strict=True):
         np.testing.assert_allclose(many, one, rtol=1e-9, atol=1e-12)

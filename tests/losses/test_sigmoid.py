@@ -87,8 +87,8 @@ def test_logits_far_from_zero_stay_finite():
 
 
 @pytest.mark.parametrize("sizes", [[3, 3], [5, 2]], ids=["even", "uneven"])
-def test_two_processes_equal_one_in_value_and_gradient(sizes, free_port):
-    found, expected = on_many(sigmoid_loss, sizes, free_port), on_one(sigmoid_loss, sum(sizes))
+def test_two_processes_equal_one_in_value_and_gradient(sizes):
+    found, expected = on_many(sigmoid_loss, sizes), on_one(sigmoid_loss, sum(sizes))
     assert len(found) == 4
     for many, one in zip(found, expected, strict=True):
         np.testing.assert_allclose(many, one, rtol=1e-9, atol=1e-12)

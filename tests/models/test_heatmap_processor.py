@@ -14,7 +14,6 @@ from eclip.models.heatmap_processor import (
     HeatmapProcessorConfig,
     ProcessorKind,
     build_processor,
-    positions,
 )
 
 ATTENTION = {"patch_size": 8, "width": 32, "heads": 4}
@@ -229,13 +228,6 @@ def test_keys_and_values_may_come_from_another_image():
     assert not torch.allclose(swapped, processor(image, heatmap), atol=1e-3)
 
 
-def test_positions_tell_every_patch_apart():
-    place_NC = positions(14, 20, 32)
-    assert place_NC.shape == (280, 32)
-    assert torch.cdist(place_NC, place_NC).fill_diagonal_(1).min() > 0.1
-    torch.testing.assert_close(place_NC.square().sum(1), torch.full((280,), 16.0))
-
-
 def permuted(image, order, *, patch=8):
     """The image with its square patches in another order."""
     batch, channels, height, width = image.shape
@@ -323,6 +315,7 @@ def test_kinds_on_the_command_line_are_those_registered():
         ("positions", True),
         ("filters", 8),
         ("layers", 2),
+        ("slices", 4),
         ("residual", True),
     ],
 )
@@ -339,7 +332,11 @@ def test_every_setting_changes_the_view_or_is_refused(kind, setting, value):
     views = []
     for settings in (HeatmapProcessorConfig(kind=kind), config):
         torch.manual_seed(0)
-        views.append(build_processor(settings)(image, heatmap))
+        processor = build_processor(settings)
+        if setting == "slices":  # which change nothing before training
+            for parameter in processor.parameters():
+                torch.nn.init.normal_(parameter, std=0.3)
+        views.append(processor(image, heatmap.expand(-1, settings.slices, -1, -1) / settings.slices))
     assert not torch.allclose(*views)
 
 
@@ -353,6 +350,8 @@ def test_every_setting_changes_the_view_or_is_refused(kind, setting, value):
         {"width": 6, "heads": 2, "positions": True},
         {"kind": "convolution", "filters": 0},
         {"kind": "convolution", "layers": 1},
+        {"slices": 0},
+        {"kind": "mask", "slices": 8},
     ],
     ids=str,
 )
@@ -387,3 +386,105 @@ def test_residual_needs_no_priming(form):
     processor = processor_of(form, residual=True)
     F.mse_loss(processor(image, torch.ones_like(heatmap)), image).backward()
     assert all(not parameter.grad.any() for parameter in processor.parameters() if parameter.grad is not None)
+
+
+SLICED = {
+    "attention": ATTENTION | {"slices": 3},
+    "attention, both": ATTENTION | {"query": "masked+image", "positions": True, "slices": 3},
+    "convolution": {"kind": "convolution", "filters": 4, "slices": 3},
+}
+all_sliced = pytest.mark.parametrize("form", SLICED.values(), ids=SLICED)
+some_channels = pytest.mark.parametrize("channels", [1, 3])
+
+
+def cut(heatmap, *, seed=1):
+    """A heatmap (B, 1, H, W) in three slices that add up to it, at random."""
+    draw = torch.Generator().manual_seed(seed)
+    share = torch.rand(len(heatmap), 3, *heatmap.shape[2:], generator=draw)
+    return heatmap * share / share.sum(1, keepdim=True)
+
+
+def trained(processor, *, std=0.2):
+    """Any weights but those of the start."""
+    torch.manual_seed(5)
+    for parameter in processor.parameters():
+        torch.nn.init.normal_(parameter, std=std)
+    return processor
+
+
+@all_sliced
+@some_channels
+@pytest.mark.parametrize("residual", [False, True], ids=["plain", "residual"])
+def test_slices_matter_once_trained_and_only_their_sum_does_before(form, channels, residual):
+    image, heatmap = picture(24, 40, channels=channels)
+    processor = processor_of(form, channels=channels, residual=residual)
+    once, again = cut(heatmap), cut(heatmap, seed=2)
+    torch.testing.assert_close(processor(image, once), processor(image, again), atol=1e-5, rtol=1e-4)
+    if residual:
+        assert torch.equal(processor(image, once), image)
+    trained(processor)
+    view = processor(image, once)
+    assert view.shape == image.shape
+    assert (view - processor(image, again)).abs().max() > 1e-3
+    assert (view - processor(image, once.flip(1))).abs().max() > 1e-3  # as were it looked at in another order
+
+
+@some_channels
+def test_sliced_attention_starts_as_that_of_one_heatmap(channels):
+    """The same seed gives the same weights and views as without slices."""
+    image, heatmap = picture(24, 40, channels=channels)
+    for form in (SLICED["attention"], SLICED["attention, both"]):
+        whole, sliced = (
+            processor_of(form | {"slices": 1}, channels=channels),
+            processor_of(form, channels=channels),
+        )
+        torch.testing.assert_close(sliced(image, cut(heatmap)), whole(image, heatmap), atol=1e-5, rtol=1e-4)
+
+
+@some_channels
+def test_sliced_attention_asks_with_all_slices_as_channels(channels):
+    """Queries in a loop; the rest is the processor of one heatmap, whose queries are put in their place."""
+    processor = trained(processor_of(SLICED["attention"], channels=channels))
+    image, heatmap = picture(16, 24, channels=channels)
+    slices = cut(heatmap)
+    kernel, bias = array(processor.patchify_slices.weight), array(processor.patchify_slices.bias)
+    query = np.zeros((2, 6, 32))
+    for b in range(2):
+        for n in range(6):
+            rows, columns = slice(8 * (n // 3), 8 * (n // 3) + 8), slice(8 * (n % 3), 8 * (n % 3) + 8)
+            for t in range(3):
+                for c in range(channels):
+                    patch = array(slices[b, t, rows, columns] * image[b, c, rows, columns])
+                    query[b, n] += (kernel[:, t * channels + c] * patch).sum((1, 2))
+            query[b, n] += bias
+    found, _, _ = processor._tokens(image, slices, image)
+    np.testing.assert_allclose(array(found), query, atol=1e-4)
+
+
+def test_sliced_convolution_sees_the_slices_as_channels():
+    processor = trained(processor_of(SLICED["convolution"]))
+    image, heatmap = picture(9, 7)
+    slices = cut(heatmap)
+    expected = processor.layers(torch.cat([image, *slices.split(1, dim=1)], dim=1))
+    assert torch.equal(processor(image, slices), expected)
+    assert processor.layers[0].in_channels == 4
+
+
+@all_sliced
+def test_gradient_reaches_each_slice_apart(form):
+    image, heatmap = picture(32, 32)
+    processor = processor_of(form)
+    (processor(image, cut(heatmap)) - 1).square().mean().backward()
+    sliced = processor.patchify_slices if hasattr(processor, "patchify_slices") else processor.layers[0]
+    gradients = sliced.weight.grad[:, -3:]
+    for t in range(3):
+        assert gradients[:, t].abs().sum() > 0
+        assert not torch.allclose(gradients[:, t], gradients[:, t - 1])
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_no_annotation_is_one_everywhere_evenly_spread_over_time(slices):
+    image, _ = picture(8, 16, channels=3)
+    nothing = processor_of(ATTENTION | {"slices": slices}, channels=3).no_annotation(image)
+    assert nothing.shape == (2, slices, 8, 16)
+    torch.testing.assert_close(nothing, torch.full_like(nothing, 1 / slices))

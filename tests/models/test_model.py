@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 import eclip
+from eclip.data.images import fit
 from eclip.errors import InputError
 from eclip.models.heatmap_processor import HeatmapProcessorConfig, build_processor
 from eclip.models.model import Model
@@ -56,6 +57,8 @@ PROCESSORS = {
     "attention": {"patch_size": 8, "width": 16, "heads": 2, "query": "masked+image", "positions": True},
     "mask": {"kind": "mask"},
     "convolution": {"kind": "convolution", "filters": 4, "layers": 2},
+    "attention, slices": {"patch_size": 8, "width": 16, "heads": 2, "slices": 3},
+    "convolution, slices": {"kind": "convolution", "filters": 4, "layers": 2, "slices": 3},
 }
 
 
@@ -71,7 +74,7 @@ def test_every_heatmap_processor_is_loaded_as_it_was_saved(tmp_path, kind, resid
     model.save(tmp_path)
     again = eclip.load(tmp_path).heatmap_processor
     assert (again.config, again.channels) == (config, channels)
-    image, heatmap = torch.randn(2, channels, 20, 20), torch.rand(2, 1, 20, 20)
+    image, heatmap = torch.randn(2, channels, 20, 20), torch.rand(2, config.slices, 20, 20)
     assert torch.equal(again(image, heatmap), model.heatmap_processor(image, heatmap))
 
 
@@ -117,7 +120,7 @@ def test_a_run_folder_serves_as_a_model(tmp_path, images):
 
 def test_nothing_in_the_folder_is_a_pickle(tmp_path):
     small_model(processor=True).save(tmp_path)
-    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors"}
+    assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".md"}
 
 
 def test_files_bytes_arrays_and_pictures_embed_alike(tmp_path, images):
@@ -165,6 +168,34 @@ def test_the_processor_never_touches_the_encoder(images):
     view = expert.expert_view(images[0], np.ones((40, 50), np.float32))
     assert view.shape == (32, 32)
     assert 0 <= view.min() <= view.max() <= 1
+
+
+def test_processors_saved_before_there_were_slices_are_loaded(tmp_path):
+    small_model(processor=True).save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["heatmap_processor"].pop("slices") == 1
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert eclip.load(tmp_path).heatmap_processor.config.slices == 1
+
+
+def test_an_expert_view_of_a_processor_of_slices(images):
+    """One heatmap is spread evenly; slices are taken as they are, and their order matters."""
+    model = small_model()
+    model.heatmap_processor = build_processor(HeatmapProcessorConfig(kind="convolution", slices=4))
+    torch.nn.init.normal_(model.heatmap_processor.layers[0].weight)
+    draw = np.random.default_rng(0)
+    heatmap = draw.integers(0, 256, (40, 50)) / 255 + 1e-6
+    one = model.expert_view(images[0], heatmap)
+    preprocessing, processor = model.encoder.preprocessing, model.heatmap_processor
+    fitted = torch.tensor(fit((heatmap * 255).astype(np.uint8), 32) / 255, dtype=torch.float32)
+    with torch.inference_mode():
+        view = processor(preprocessing([images[0]]), fitted.expand(1, 4, -1, -1) / 4)
+    np.testing.assert_allclose(one, preprocessing.restore(view)[0, 0], atol=1e-5)
+    slices = np.stack([heatmap, 0 * heatmap, 0 * heatmap, 0 * heatmap])
+    there, back = (model.expert_view(images[0], maps) for maps in (slices, slices[::-1]))
+    assert np.abs(there - back).max() > 1e-3
+    with pytest.raises(InputError, match="3 slices of a heatmap: this model's processor takes 4"):
+        model.expert_view(images[0], slices[:3])
 
 
 def test_fingerprint_changes_with_a_weight():

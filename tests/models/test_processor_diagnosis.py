@@ -1,7 +1,7 @@
 """The diagnosis of heatmap processors against its formulas in NumPy, and on processors whose answer is known."""
 
 import re
-from dataclasses import fields
+from dataclasses import astuple, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +115,18 @@ def test_attention_without_keys_is_uniform():
     assert diagnose(processor, *batch(size=(8, 8))).attention_entropy == 1  # one patch
 
 
+def test_slices_are_measured_by_their_sum():
+    """Before training, a processor of slices is one of the whole heatmap."""
+    image, heatmap = batch()
+    share = torch.rand(3, 4, *heatmap.shape[2:], generator=torch.Generator().manual_seed(3))
+    slices = heatmap * share / share.sum(1, keepdim=True)
+    found = []
+    for count, maps in ((1, heatmap), (4, slices)):
+        torch.manual_seed(0)
+        found.append(diagnose(build_processor(replace(ATTENTION, slices=count)), image, maps))
+    assert astuple(found[1]) == pytest.approx(astuple(found[0]), rel=1e-3)
+
+
 def test_nothing_to_measure_is_said_in_a_line():
     processor = build_processor(HeatmapProcessorConfig(kind="mask"))
     image, heatmap = batch()
@@ -141,6 +153,13 @@ def test_a_saved_model_is_diagnosed_on_a_store(tmp_path, channels):
     assert found.mask_to_image > 0
     fewer = diagnose_model(eclip.load(tmp_path / "model"), store, images=2)
     assert fewer.mask_to_image != found.mask_to_image
+
+
+def test_a_model_of_slices_is_diagnosed_on_a_store(tmp_path):
+    model = small_model("convolution")
+    model.heatmap_processor = build_processor(HeatmapProcessorConfig(kind="convolution", slices=4))
+    found = diagnose_model(model, small_store(tmp_path / "store", annotation="dictation"))
+    assert found.error_to_image > 0
 
 
 def test_a_model_or_store_without_what_it_takes_is_named(tmp_path):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from eclip.data.draws import generator
-from eclip.training.curriculum import Curriculum
+from eclip.errors import InputError
+from eclip.training.curriculum import ALWAYS, Curriculum
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,22 @@ def test_number_of_expert_batches_is_that_of_the_probabilities():
     assert probabilities.sum() == pytest.approx(
         2225, abs=2
     )  # eclip_spec.md, section 1: with a cool-down to 0.1
+
+
+def test_always_has_an_expert_batch_at_every_step_and_no_phases():
+    ALWAYS.check()
+    ALWAYS.check_phases()
+    assert {ALWAYS.probability(step, steps=steps) for steps in (1, 7, 100) for step in range(steps)} == {1}
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("cold", [0.0, 0.2])
+def test_phases_are_for_changes_and_changes_for_phases(probability, cold):
+    flat = {"cold": cold, "start": probability, "peak": probability, "final": probability}
+    Curriculum(**flat, warm=0, cool=0).check_phases()
+    Curriculum(cold=cold).check_phases()
+    for name in ("warm", "cool"):
+        with pytest.raises(InputError, match=f"--method.curriculum.{name} 0.1: the probability goes"):
+            Curriculum(**flat | {"warm": 0, "cool": 0, name: 0.1}).check_phases()
+        with pytest.raises(InputError, match=f"--method.curriculum.{name} 0: the probability goes"):
+            Curriculum(**{name: 0}).check_phases()

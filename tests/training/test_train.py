@@ -13,6 +13,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities import rank_zero_only
 
 import eclip
 from eclip.errors import InputError
@@ -21,6 +22,7 @@ from eclip.recipes import RECIPES
 from eclip.training.config import LoadingConfig, OptimConfig, TrainConfig
 from eclip.training.curriculum import Curriculum
 from eclip.training.methods import ClipConfig, EclipConfig
+from eclip.training.run_folder import check_empty
 from eclip.training.train import train
 from small_models import BERT, small_config
 from small_stores import small_store
@@ -222,7 +224,20 @@ def test_settings_of_a_model_beside_one_to_start_from_are_refused(store, whole_r
 def test_settings_that_are_refused_leave_no_run_behind(store, tmp_path):
     with pytest.raises(InputError, match="must be above 0"):
         train(small_run(dataclasses.replace(ECLIP, batch_share=0)), data=store, out=tmp_path / "run")
+    run = small_run()
+    run.model.text = {"model_type": "no such model"}
+    with pytest.raises(InputError, match=r"--model\.text"):
+        train(run, data=store, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_only_the_first_process_asks_for_an_empty_folder(whole_run, monkeypatch):
+    """The others may come when it has begun."""
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    check_empty(whole_run)
+    monkeypatch.setattr(rank_zero_only, "rank", 0)
+    with pytest.raises(InputError, match="not empty"):
+        check_empty(whole_run)
 
 
 def test_a_store_without_validation_studies_trains_to_the_last_step(tmp_path):

@@ -4,20 +4,27 @@ import copy
 import json
 
 import numpy as np
+import onnxruntime
 import open_clip
 import pytest
 import torch
+import torch.nn.functional as F
 from open_clip.model import CLIP, CustomTextCLIP
 from PIL import Image
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 
 import eclip
+from eclip.cli import main
 from eclip.errors import InputError
 from eclip.models.heatmap_processor import HeatmapProcessorConfig
 from eclip.models.tokenizer import train_tokenizer
+from eclip.training.config import LoadingConfig, OptimConfig, TrainConfig
 from eclip.training.methods import METHODS
+from eclip.training.train import train
 from small_clips import COLOURS, TEXTS
 from small_models import small_batch
+from small_stores import small_store
 
 VISION = {"image_size": 32, "layers": 1, "width": 64, "head_width": 32, "patch_size": 8}
 TEXT = {"context_length": 24, "vocab_size": 300, "width": 16, "heads": 2, "layers": 1}
@@ -122,6 +129,50 @@ def test_local_features_of_a_vision_transformer_are_projected_as_its_class_token
     torch.testing.assert_close(features.grid.flatten(1, 2), expected[:, 1:], atol=1e-5, rtol=1e-5)
 
 
+def test_words_are_projected_as_the_token_that_is_pooled(opened):
+    _, plain, model = opened
+    ids = filled(plain, model.tokenizer, TEXTS)
+    tokens = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    features = model.encoder.text_features(tokens)
+    torch.testing.assert_close(features.pooled, plain.encode_text(ids), atol=1e-5, rtol=1e-5)
+    place = torch.full((len(ids),), -1) if plain.logit_bias is not None else ids.argmax(1)
+    words = features.words[torch.arange(len(ids)), place]
+    torch.testing.assert_close(words, features.pooled, atol=1e-5, rtol=1e-5)
+    assert torch.equal(model.encoder.encode_text(tokens), F.normalize(plain.encode_text(ids), dim=1))
+    short = {name: rows[:, :9] for name, rows in tokens.items()}
+    assert model.encoder.text_features(short).words.shape == (len(ids), 9, 12)
+
+
+@pytest.mark.parametrize("method", ["gloria", "gloria-eclip"])
+def test_gloria_trains_those_with_regions_and_refuses_the_others(opened, method):
+    name, _, model = opened
+    config = METHODS[method]()
+    if hasattr(config, "processor"):
+        config.processor = HeatmapProcessorConfig(patch_size=8, width=16, heads=2)
+    if name in {"ResNet", "timm"}:
+        with pytest.raises(InputError, match="no image regions to compare"):
+            config.build(model.encoder, steps=10, seed=0)
+        return
+    trained = config.build(model.encoder, steps=10, seed=0).train()
+    trained(small_batch(5, experts=2 if hasattr(config, "processor") else 0)).total.backward()
+    without = {key for key, parameter in trained.named_parameters() if parameter.grad is None}
+    assert without == {key for key, _ in trained.named_parameters() if key.endswith("logit_bias")}
+
+
+@pytest.mark.parametrize("method", ["gaze-pooling", "gaze-attention"])
+def test_gaze_guides_those_with_local_features_and_is_refused_by_the_others(opened, method):
+    name, _, model = opened
+    config = METHODS[method]()
+    if name in {"ResNet", "timm"}:
+        with pytest.raises(InputError, match=f"method {method}: needs local features"):
+            config.build(model.encoder, steps=10, seed=0)
+        return
+    trained = config.build(model.encoder, steps=10, seed=0).train()
+    trained(small_batch(5, experts=2)).total.backward()
+    without = {key for key, parameter in trained.named_parameters() if parameter.grad is None}
+    assert without == {key for key, _ in trained.named_parameters() if key.endswith("logit_bias")}
+
+
 def test_saved_and_loaded_is_the_same_model(opened, images, tmp_path):
     _, _, model = opened
     model.save(tmp_path / "model")
@@ -143,6 +194,43 @@ def test_the_export_opens_in_open_clip_itself(opened, images, tmp_path):
     np.testing.assert_allclose(model.embed_texts(TEXTS), unit(plain.encode_text(ids)), atol=1e-5)
     again = eclip.load(tmp_path / "stock")
     np.testing.assert_array_equal(again.embed_images(images), model.embed_images(images))
+
+
+def test_trained_and_exported_it_opens_in_open_clip_and_onnxruntime(images, tmp_path):
+    folder_of(tmp_path / "hub", "ViT")
+    config = TrainConfig(
+        start_from=str(tmp_path / "hub"),
+        steps=4,
+        batch_size=6,
+        precision="32",
+        validate_every=2,
+        optim=OptimConfig(lr=1e-2),
+        loading=LoadingConfig(workers=0),
+    )
+    run = train(config, data=small_store(tmp_path / "store").path, out=tmp_path / "run")
+    model = eclip.load(run)
+    for name, words in (("stock", []), ("onnx", ["--format", "onnx"])):
+        assert main(["export", "--model", str(run), "--out", str(tmp_path / name), *words]) == 0
+    plain, _, transform = open_clip.create_model_and_transforms(f"local-dir:{tmp_path / 'stock'}")
+    pixels = torch.stack([transform(Image.fromarray(image).convert("RGB")) for image in images])
+    ids = filled(plain, model.tokenizer, TEXTS)
+    plain.eval()
+    np.testing.assert_allclose(unit(plain.encode_image(pixels)), model.embed_images(images), atol=1e-5)
+    np.testing.assert_allclose(unit(plain.encode_text(ids)), model.embed_texts(TEXTS), atol=1e-5)
+    assert "library_name: open_clip" in (tmp_path / "stock" / "README.md").read_text()
+
+    sessions = {
+        tower: onnxruntime.InferenceSession(tmp_path / "onnx" / f"{tower}.onnx")
+        for tower in ("image", "text")
+    }
+    (image_BD,) = sessions["image"].run(
+        None, {"pixel_values": model.encoder.preprocessing(images[:1]).numpy()}
+    )
+    words = Tokenizer.from_file(str(tmp_path / "onnx" / "tokenizer.json")).encode_batch(TEXTS)
+    given = {"input_ids": [text.ids for text in words], "attention_mask": [t.attention_mask for t in words]}
+    (text_BD,) = sessions["text"].run(None, {name: np.array(rows) for name, rows in given.items()})
+    np.testing.assert_allclose(image_BD, model.embed_images(images[:1]), atol=1e-5)
+    np.testing.assert_allclose(text_BD, model.embed_texts(TEXTS), atol=1e-5)
 
 
 def test_two_steps_change_every_parameter(opened):

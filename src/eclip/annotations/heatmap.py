@@ -43,7 +43,7 @@ def render(fixations: Sequence[Fixation], height: int, width: int) -> Heatmap | 
     Returns:
         (H, W) in [0, 1]; None where there is no usable fixation, or none anywhere near the image.
     """
-    x, y, seconds, sigma_x, sigma_y, x0, y0, x1, y1 = drawable(fixations, width / height).T
+    x, y, seconds, sigma_x, sigma_y, x0, y0, x1, y1, _, _ = drawable(fixations, width / height).T
     x_NW = _profile(x, sigma_x, x0, x1, width)
     y_NH = _profile(y, sigma_y, y0, y1, height)
     map_HW = (seconds / (sigma_x * sigma_y) * y_NH.T) @ x_NW
@@ -59,17 +59,18 @@ def drawable(fixations: Sequence[Fixation], aspect: float) -> Floats:
         aspect: Width of the image divided by its height, for the sigma of fixations that have none.
 
     Returns:
-        (N, 9): x, y, seconds, sigma_x, sigma_y, and what was visible as x0, y0, x1, y1.
+        (N, 11): x, y, seconds, sigma_x, sigma_y, what was visible as x0, y0, x1, y1, and start and end in seconds.
     """
     recorded_N6 = np.array([*map(_RECORDED, fixations)], np.float64).reshape(-1, 6)  # None becomes NaN
     x, y, start, end, sigma_x, sigma_y = recorded_N6.T
     sigma_x = np.where(np.isnan(sigma_x), DEFAULT_SIGMA, sigma_x)
     sigma_y = np.where(np.isnan(sigma_y), DEFAULT_SIGMA * aspect, sigma_y)
     visible_N4 = np.array([*map(_VISIBLE, fixations)], np.float64).reshape(-1, 4)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         numbers_N9 = np.column_stack([x, y, end - start, sigma_x, sigma_y, visible_N4])
         single_N9 = numbers_N9.astype(np.float32)
-    return numbers_N9[np.isfinite(single_N9).all(axis=1) & (single_N9[:, 2:5] > 0).all(axis=1)]
+    drawn_N = np.isfinite(single_N9).all(axis=1) & (single_N9[:, 2:5] > 0).all(axis=1)
+    return np.column_stack([numbers_N9, start, end])[drawn_N]
 
 
 def _profile(centre_N: Floats, sigma_N: Floats, low_N: Floats, high_N: Floats, size: int) -> Floats:

@@ -18,10 +18,11 @@ def centre_bias(height: int, width: int) -> Tensor:
 def elsewhere(map_HW: Tensor, draw: np.random.Generator) -> Tensor:
     """A square map turned by quarters, perhaps mirrored, and moved round its edges, each uniformly at random.
 
-    So it has the values, the spread and the smoothness of the recorded map, at places drawn from anywhere.
+    So it has the values, the spread and the smoothness of the recorded map, at places drawn from anywhere. The slices
+    (T, H, W) of a map are moved together.
     """
-    assert map_HW.shape[0] == map_HW.shape[1]
-    turned = torch.rot90(map_HW, int(draw.integers(4)))
-    turned = turned.T if draw.integers(2) else turned
-    rows, columns = draw.integers(len(map_HW), size=2)
-    return turned.roll((int(rows), int(columns)), dims=(0, 1))
+    assert map_HW.shape[-2] == map_HW.shape[-1]
+    turned = torch.rot90(map_HW, int(draw.integers(4)), dims=(-2, -1))
+    turned = turned.mT if draw.integers(2) else turned
+    rows, columns = draw.integers(map_HW.shape[-1], size=2)
+    return turned.roll((int(rows), int(columns)), dims=(-2, -1))

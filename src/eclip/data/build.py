@@ -112,6 +112,7 @@ def build(
                 (name for name, kind in SOURCES.items() if isinstance(source, kind)), type(source).__name__
             ),
             options=_options(source) | {"image_size": image_size},
+            phantom=_is_phantom(source),
             skipped=dict(skipped),
             subset=selection.subset,
             checks={name: check.to_dict() for name, check in checks.items()},
@@ -291,6 +292,12 @@ def _options(source: Source) -> dict[str, Any]:
         for name, value in given.items()
         if value not in (None, "", ())
     }
+
+
+def _is_phantom(source: Source) -> bool:
+    """Whether its images are those that `eclip data phantom` drew: they lie beside the truth about them."""
+    folders = [path for field in fields(source) if isinstance(path := getattr(source, field.name), Path)]
+    return any((folder / "phantom-regions.csv").is_file() for folder in folders)
 
 
 def _progress() -> Progress:

@@ -8,9 +8,11 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from eclip.annotations.sentences import LEAD
 from eclip.data.augmentation import Augmentation
 from eclip.data.draws import generator, shuffled
 from eclip.data.expert_loading import ExpertBatch, ExpertLoader, Heatmaps, as_pixels, augmentation_seed
+from eclip.data.sentence_loading import row_keys
 from eclip.data.store import Store, Study
 from eclip.errors import InputError
 
@@ -26,14 +28,18 @@ class Batch:
     Attributes:
         step: The step it belongs to.
         image_B1HW: Images in [0, 1], augmented.
-        tokens: Token ids and masks (B + E, L): the texts of the images, then those of the expert images.
+        tokens: Token ids and masks (B + E + S, L): the texts of the images, then those of the expert images, then
+            their sentences.
         expert: The annotated studies, on steps that have them.
+        key_N2: Numbers of the study and of the text of each of these rows, (B + E + S, 2) int64, where sentences are
+            asked for: rows with one in common are no negatives of each other.
     """
 
     step: int
     image_B1HW: Tensor
     tokens: Mapping[str, Tensor]
     expert: ExpertBatch | None = None
+    key_N2: Tensor | None = None
 
 
 class TrainingBatches(Dataset[Batch]):
@@ -51,6 +57,9 @@ class TrainingBatches(Dataset[Batch]):
         expert_probability: Step to the probability of an expert batch; None for methods without one.
         heatmaps: What stands in the place of the recorded heatmaps. The studies are the same under every control:
             those whose own annotation shows something.
+        slices: In how many shares of time heatmaps are cut.
+        sentences: How many dictated sentences come with each annotated study, at most.
+        lead: Seconds by which the eye is ahead of the tongue.
         plain_rows: Whether annotated studies are also among the ordinary ones.
         augmentation: How images are varied; None to leave them.
         seed: The only source of randomness.
@@ -71,6 +80,9 @@ class TrainingBatches(Dataset[Batch]):
         expert_batch_size: int = 0,
         expert_probability: Probability | None = None,
         heatmaps: Heatmaps = "recorded",
+        slices: int = 1,
+        sentences: int = 0,
+        lead: float = LEAD,
         plain_rows: PlainRows = "unannotated",
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -99,8 +111,17 @@ class TrainingBatches(Dataset[Batch]):
                 "gaze, boxes or masks, or train a recipe without an expert"
             )
         self.expert = ExpertLoader(
-            store, size=size, heatmaps=heatmaps, augmentation=augmentation, seed=seed, rank=rank
+            store,
+            size=size,
+            heatmaps=heatmaps,
+            slices=slices,
+            sentences=sentences,
+            lead=lead,
+            augmentation=augmentation,
+            seed=seed,
+            rank=rank,
         )
+        self.study_ids = store.column("study_id") if sentences else []
 
     def has_expert(self, step: int) -> bool:
         """Whether a step has an expert batch: the same answer on every rank and after every resume."""
@@ -109,15 +130,18 @@ class TrainingBatches(Dataset[Batch]):
         return bool(generator(self.seed, step, "coin").random() < self.expert_probability(step))
 
     def __getitem__(self, step: int) -> Batch:
-        rows = shuffled(
+        order = shuffled(
             self.plain, self.seed, start=step * self.batch_size, count=self.batch_size, purpose="order"
         )
-        studies = [self.store[int(row)] for row in self._own(rows)]
+        rows = self._own(order).tolist()
+        studies = [self.store[row] for row in rows]
         texts, expert = [study.text for study in studies], None
         if self.has_expert(step):
-            expert, expert_texts = self.expert(self._own(self._expert_rows(step, avoid=rows)), step)
+            expert, expert_texts = self.expert(self._own(self._expert_rows(step, avoid=order)), step)
             texts += expert_texts
-        return Batch(step, self._plain(studies, step), self.tokenize(texts), expert)
+            rows += expert.rows + (expert.sentences.rows if expert.sentences else [])
+        keys = row_keys([self.study_ids[row] for row in rows], texts) if self.study_ids else None
+        return Batch(step, self._plain(studies, step), self.tokenize(texts), expert, keys)
 
     def _expert_rows(self, step: int, *, avoid: np.ndarray) -> np.ndarray:
         """Annotated rows for a step, none of which is in its plain batch: a study is never its own negative."""

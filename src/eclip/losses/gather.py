@@ -25,3 +25,12 @@ def gather_rows(rows_BD: Tensor, counts: list[int]) -> Tensor:
     padded = F.pad(rows_BD, (0, 0, 0, max(counts) - len(rows_BD)))  # collectives want equal shapes
     gathered = dist_nn.all_gather(padded)
     return torch.cat([part[:count] for part, count in zip(gathered, counts, strict=True)])
+
+
+def mean_of_rows(values_B: Tensor) -> Tensor:
+    """Mean of one value a row: its mean over ranks, as that of its gradients, is the mean over the rows of all ranks.
+
+    Ranks may hold different numbers of rows, or none. No rows at all give 0.
+    """
+    counts = row_counts(values_B) if is_distributed() else [len(values_B)]
+    return values_B.sum() * (len(counts) / max(1, sum(counts)))

@@ -1,4 +1,4 @@
-"""Folders that `transformers` wrote of a CLIP-like model: its weights, tokenizer and pixel values."""
+"""Folders in the format of `transformers`: a CLIP-like model with tokenizer and pixel values, or eclip's export."""
 
 import json
 from pathlib import Path
@@ -8,21 +8,22 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 
 from eclip.errors import InputError
-from eclip.models.dual_encoder import DualEncoderConfig
+from eclip.models.auto_config import EclipConfig
+from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
 from eclip.models.hugging_face_clip import SERVED, HuggingFaceClip, settings_of
 from eclip.models.preprocessing import Preprocessing, level
 
 NO_LIMIT = 100_000  # tokenizers without a limit of their own claim a huge one
 
 
-def open_checkpoint(folder: Path) -> tuple[HuggingFaceClip, PreTrainedTokenizerBase]:
+def open_checkpoint(folder: Path) -> tuple[DualEncoder, PreTrainedTokenizerBase]:
     """The model of a folder, untouched, and its tokenizer.
 
     Raises:
         InputError: Not a model that is served, or a file is missing or broken.
     """
     kind = json.loads((folder / "config.json").read_text())["model_type"]
-    if kind not in SERVED:
+    if kind not in (*SERVED, EclipConfig.model_type):
         raise InputError(
             f"{folder / 'config.json'}: model_type {kind} is not an image-text model that eclip serves; "
             f"there are {', '.join(SERVED)}"
@@ -36,6 +37,8 @@ def open_checkpoint(folder: Path) -> tuple[HuggingFaceClip, PreTrainedTokenizerB
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         first_line = str(error).strip().splitlines()[0]
         raise InputError(f"{folder}: transformers cannot open this {kind} model ({first_line})") from error
+    if kind == EclipConfig.model_type:
+        return model.encoder, tokenizer
     if kind.startswith("siglip"):
         model.config.text_config.pad_token_id = tokenizer.pad_token_id
     config = DualEncoderConfig(

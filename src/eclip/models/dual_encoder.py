@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch.nn.functional as F
 import tyro
@@ -13,7 +13,17 @@ from eclip.models.preprocessing import Preprocessing
 
 Pooling = Literal["cls", "mean"]
 Projection = Literal["linear", "mlp"]
-OF_TWO_TOWERS = ("image", "text", "embedding_dim", "text_pooling", "projection", "temperature")
+LocalFeatures = Literal["shared", "own"]
+TowerName = Literal["image", "text"]
+OF_TWO_TOWERS = (
+    "image",
+    "text",
+    "embedding_dim",
+    "text_pooling",
+    "projection",
+    "local_features",
+    "temperature",
+)
 MAX_LOGIT_SCALE = 100.0  # as in CLIP (Radford et al. 2021, section 2.5)
 
 
@@ -30,6 +40,8 @@ class DualEncoderConfig:
         text_pooling: "cls" takes the first token (the paper's), "mean" averages over the tokens.
         projection: Each tower's way into the shared space: "linear" (the paper's), or "mlp", a hidden layer with
             ReLU as wide as the tower (ConVIRT; Zhang et al. 2022, section 3).
+        local_features: Where image regions and words come from: "shared", the last layer and the tower's projection;
+            or "own", layers and projections of their own (GLoRIA; Huang et al. 2021), which `gloria` trains.
         temperature: Start of the learnable temperature.
         max_length: Tokens a text is cut to.
         preprocessing: How pixels reach the image encoder.
@@ -43,6 +55,7 @@ class DualEncoderConfig:
     embedding_dim: int = 512
     text_pooling: Pooling = "cls"
     projection: Projection = "linear"
+    local_features: LocalFeatures = "shared"
     temperature: float = 0.07
     max_length: int = 128
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -62,23 +75,67 @@ class ImageFeatures:
     grid: Tensor | None
 
 
+@dataclass(slots=True)
+class TextFeatures:
+    """Text features in the shared space, not normalised.
+
+    Attributes:
+        pooled: (B, D), one vector a text.
+        words: (B, L, D), one vector a token or word; None where the model has none.
+        mask: (B, L) bool, which of them are words of the text; special tokens and padding are not.
+    """
+
+    pooled: Tensor
+    words: Tensor | None
+    mask: Tensor
+
+
+@dataclass(slots=True, frozen=True)
+class Tower:
+    """Which of an encoder's parameters are those of a tower.
+
+    Attributes:
+        parts: Dotted names of its modules and parameters in the encoder, from input to output.
+        projection: Of those in them that lead into the shared space: they are no part of the tower, wherever a library
+            keeps them.
+    """
+
+    parts: tuple[str, ...]
+    projection: tuple[str, ...] = ()
+
+
 class DualEncoder(nn.Module):
     """A CLIP, whatever it is; `build_encoder` makes one.
 
     Images are (B, C, H, W) with one or three channels, whatever the vision model takes; a heatmap processor never
-    changes this class.
+    changes this class. Tokens are `input_ids` and `attention_mask`, (B, L), and may have `word_ids`, (B, L), which only
+    `text_features` reads: the number of the word that a token is a piece of, −1 for special tokens and padding.
 
     Attributes:
         config: What `build_encoder` makes it from again, once towers are spelled out by `settings`.
         embedding_dim: Size of the shared space.
         logit_scale: Logarithm of the inverse temperature; learned.
         logit_bias: Of the sigmoid loss, where the model has one (SigLIP).
+        always_eval: Modules that stay in evaluation mode whatever `train` says, for nothing in them is trained.
     """
 
     config: DualEncoderConfig
     embedding_dim: int
     logit_scale: nn.Parameter
     logit_bias: nn.Parameter | None
+    always_eval: tuple[nn.Module, ...] = ()
+
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, but not for `always_eval`."""
+        super().train(mode)
+        for module in self.always_eval:
+            module.eval()
+        return self
+
+    @property
+    def towers(self) -> Mapping[TowerName, Tower]:
+        """The two towers."""
+        raise NotImplementedError
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -99,8 +156,8 @@ class DualEncoder(nn.Module):
         """Pooled and local features of normalised images (B, C, H, W)."""
         raise NotImplementedError
 
-    def text_features(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        """One vector a text in the shared space, not normalised, (B, D), of token ids and attention masks (B, L)."""
+    def text_features(self, tokens: Mapping[str, Tensor]) -> TextFeatures:
+        """Pooled and local features of texts."""
         raise NotImplementedError
 
     def encode_image(self, pixel_values_BCHW: Tensor) -> Tensor:
@@ -109,7 +166,12 @@ class DualEncoder(nn.Module):
 
     def encode_text(self, tokens: Mapping[str, Tensor]) -> Tensor:
         """Unit vectors (B, D) of token ids and attention masks (B, L)."""
-        return F.normalize(self.text_features(tokens).float(), dim=-1)
+        return F.normalize(self.text_features(tokens).pooled.float(), dim=-1)
+
+
+def word_mask(tokens: Mapping[str, Tensor]) -> Tensor:
+    """Which tokens are pieces of words, (B, L) bool; without `word_ids` every token that is not padding counts."""
+    return tokens["word_ids"] >= 0 if "word_ids" in tokens else tokens["attention_mask"] > 0
 
 
 def match_channels(image_BCHW: Tensor, wanted: int) -> Tensor:

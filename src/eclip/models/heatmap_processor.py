@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eclip.errors import InputError
+from eclip.models.positions import positions
 
 ProcessorKind = Literal["attention", "mask", "convolution"]
 
@@ -30,6 +31,7 @@ class HeatmapProcessorConfig:
         positions: Whether queries and keys know where they are; attention.
         filters: Channels between the layers; convolution.
         layers: Layers of 3 × 3; convolution.
+        slices: In how many equal shares of a reading's time the heatmap is given; attention and convolution.
     """
 
     kind: ProcessorKind = "attention"
@@ -41,6 +43,7 @@ class HeatmapProcessorConfig:
     positions: bool = False
     filters: int = 16
     layers: int = 3
+    slices: int = 1
 
     @property
     def starts_as_identity(self) -> bool:
@@ -68,7 +71,8 @@ class HeatmapProcessorConfig:
                     f"--method.processor.{setting.name.replace('_', '-')} {value}: has no effect on kind "
                     f"{self.kind}; leave it out, or give --method.processor.kind {' or '.join(owners)}"
                 )
-        for name, least in {"patch_size": 1, "width": 1, "heads": 1, "filters": 1, "layers": 2}.items():
+        least_values = {"patch_size": 1, "width": 1, "heads": 1, "filters": 1, "layers": 2, "slices": 1}
+        for name, least in least_values.items():
             if getattr(self, name) < least:
                 flag = name.replace("_", "-")
                 raise InputError(f"--method.processor.{flag} {getattr(self, name)}: must be at least {least}")
@@ -85,6 +89,9 @@ class HeatmapProcessorConfig:
 class HeatmapProcessor(nn.Module):
     """Image and heatmap to an expert view of the image.
 
+    The heatmap may come in T slices that add up to it, one for each of T equal shares of the reading's time. A
+    processor of slices starts blind to time: before training, its view depends on their sum alone.
+
     Attributes:
         config: What `build_processor` makes it from again.
         channels: Of the images, 1 or 3.
@@ -99,9 +106,14 @@ class HeatmapProcessor(nn.Module):
         super().__init__()
         self.config, self.channels = config, channels
 
-    def forward(self, image_BCHW: Tensor, heatmap_B1HW: Tensor) -> Tensor:
-        """Normalised images (B, C, H, W) and heatmaps (B, 1, H, W) in [0, 1] to expert views (B, C, H, W)."""
+    def forward(self, image_BCHW: Tensor, heatmap_BTHW: Tensor) -> Tensor:
+        """Normalised images (B, C, H, W) and heatmaps (B, T, H, W) in [0, 1] to expert views (B, C, H, W)."""
         raise NotImplementedError
+
+    def no_annotation(self, image_BCHW: Tensor) -> Tensor:
+        """The heatmaps (B, T, H, W) of images that nobody annotated: E = 1, its time evenly spread."""
+        slices = self.config.slices
+        return torch.ones_like(image_BCHW[:, :1]).expand(-1, slices, -1, -1) / slices
 
 
 class AttentionProcessor(HeatmapProcessor):
@@ -115,9 +127,11 @@ class AttentionProcessor(HeatmapProcessor):
     - `positions`: sines and cosines of row and column (Vaswani et al. 2017, section 3.5, half of the width each)
       are added to queries and keys; values stay patches of the image.
     - `residual`: I + the above, whose last layer starts at zero.
+
+    With slices, queries are patches of E_t ⊙ I of all t, concatenated as channels, with an embedding of their own.
     """
 
-    settings = frozenset({"patch_size", "width", "heads", "query", "positions"})
+    settings = frozenset({"patch_size", "width", "heads", "query", "positions", "slices"})
 
     def __init__(self, config: HeatmapProcessorConfig, *, channels: int = 1) -> None:
         super().__init__(config, channels=channels)
@@ -128,49 +142,51 @@ class AttentionProcessor(HeatmapProcessor):
         self.unpatchify = nn.ConvTranspose2d(width, channels, patch, stride=patch)
         if config.residual:
             _zero(self.unpatchify)
+        self.patchify_slices: nn.Conv2d | None = None
+        if config.slices > 1:
+            self.patchify_slices = nn.Conv2d(config.slices * channels, width, patch, stride=patch)
+            blind_to_time = self.patchify.weight.detach().repeat(1, config.slices, 1, 1)
+            self.patchify_slices.load_state_dict({"weight": blind_to_time, "bias": self.patchify.bias})
 
-    def forward(self, image_BCHW: Tensor, heatmap_B1HW: Tensor) -> Tensor:
-        """Normalised images (B, C, H, W) and heatmaps (B, 1, H, W) in [0, 1] to expert views (B, C, H, W)."""
-        return self.view(image_BCHW, heatmap_B1HW, source_BCHW=image_BCHW)
+    def forward(self, image_BCHW: Tensor, heatmap_BTHW: Tensor) -> Tensor:
+        """Normalised images (B, C, H, W) and heatmaps (B, T, H, W) in [0, 1] to expert views (B, C, H, W)."""
+        return self.view(image_BCHW, heatmap_BTHW, source_BCHW=image_BCHW)
 
-    def view(self, image_BCHW: Tensor, heatmap_B1HW: Tensor, *, source_BCHW: Tensor) -> Tensor:
+    def view(self, image_BCHW: Tensor, heatmap_BTHW: Tensor, *, source_BCHW: Tensor) -> Tensor:
         """As `forward`, but with keys and values from another image (B, C, H, W)."""
         height, width = image_BCHW.shape[-2:]
-        query_BNC, key_BNC, value_BNC = self._tokens(image_BCHW, heatmap_B1HW, source_BCHW)
+        query_BNC, key_BNC, value_BNC = self._tokens(image_BCHW, heatmap_BTHW, source_BCHW)
         attended_BNC, _ = self.attention(query_BNC, key_BNC, value_BNC, need_weights=False)
         rows = -(-height // self.config.patch_size)
         patches_BCrc = self.projection(attended_BNC).transpose(1, 2).unflatten(2, (rows, -1))
         view_BCHW = self.unpatchify(patches_BCrc)[..., :height, :width]
         return image_BCHW + view_BCHW if self.config.residual else view_BCHW
 
-    def weights(self, image_BCHW: Tensor, heatmap_B1HW: Tensor) -> Tensor:
+    def weights(self, image_BCHW: Tensor, heatmap_BTHW: Tensor) -> Tensor:
         """What each of the N patches attends to: (B, heads, N, N), sums over the last are 1."""
-        tokens = self._tokens(image_BCHW, heatmap_B1HW, image_BCHW)
+        tokens = self._tokens(image_BCHW, heatmap_BTHW, image_BCHW)
         return self.attention(*tokens, need_weights=True, average_attn_weights=False)[1]
 
     def _tokens(
-        self, image_BCHW: Tensor, heatmap_B1HW: Tensor, source_BCHW: Tensor
+        self, image_BCHW: Tensor, heatmap_BTHW: Tensor, source_BCHW: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, N, width); patches run by row, borders are repeated to fill the last."""
         height, width = image_BCHW.shape[-2:]
         patch = self.config.patch_size
         padding = (0, -width % patch, 0, -height % patch)
         image, heatmap, source = (
-            F.pad(picture, padding, mode="replicate") for picture in (image_BCHW, heatmap_B1HW, source_BCHW)
+            F.pad(picture, padding, mode="replicate") for picture in (image_BCHW, heatmap_BTHW, source_BCHW)
         )
-        query_BNC = self._embed(image * heatmap)
-        key_BNC = value_BNC = self._embed(source)
+        masked = (heatmap[:, :, None] * image[:, None]).flatten(1, 2)  # (B, T · C, H, W)
+        query_BNC = _tokens_of(masked, self.patchify_slices or self.patchify)
+        key_BNC = value_BNC = _tokens_of(source, self.patchify)
         if self.config.query == "masked+image":
-            query_BNC = query_BNC + self._embed(image)
+            query_BNC = query_BNC + _tokens_of(image, self.patchify)
         if self.config.positions:
             rows, columns = image.shape[-2] // patch, image.shape[-1] // patch
             position_NC = positions(rows, columns, self.config.width).to(query_BNC)
             query_BNC, key_BNC = query_BNC + position_NC, key_BNC + position_NC
         return query_BNC, key_BNC, value_BNC
-
-    def _embed(self, image_BCHW: Tensor) -> Tensor:
-        embedded: Tensor = self.patchify(image_BCHW)
-        return embedded.flatten(2).transpose(1, 2)
 
 
 class MaskProcessor(HeatmapProcessor):
@@ -183,34 +199,36 @@ class MaskProcessor(HeatmapProcessor):
         super().__init__(config, channels=channels)
         self.gate = nn.Parameter(torch.zeros(())) if config.residual else None
 
-    def forward(self, image_BCHW: Tensor, heatmap_B1HW: Tensor) -> Tensor:
+    def forward(self, image_BCHW: Tensor, heatmap_BTHW: Tensor) -> Tensor:
         """Normalised images (B, C, H, W) and heatmaps (B, 1, H, W) in [0, 1] to expert views (B, C, H, W)."""
-        masked_BCHW = heatmap_B1HW * image_BCHW
+        masked_BCHW = heatmap_BTHW * image_BCHW
         return masked_BCHW if self.gate is None else image_BCHW + self.gate * (masked_BCHW - image_BCHW)
 
 
 class ConvolutionProcessor(HeatmapProcessor):
-    """A small CNN on the image and the heatmap as one more channel: 3 × 3 layers, GELU between them.
+    """A small CNN on the image and the heatmap, or its slices, as further channels: 3 × 3 layers, GELU between them.
 
     Borders are repeated, so that height and width may be any. Residual: I + the above, whose last layer starts at
     zero.
     """
 
-    settings = frozenset({"filters", "layers"})
+    settings = frozenset({"filters", "layers", "slices"})
 
     def __init__(self, config: HeatmapProcessorConfig, *, channels: int = 1) -> None:
         super().__init__(config, channels=channels)
-        widths = [channels + 1, *[config.filters] * (config.layers - 1), channels]
+        widths = [channels + config.slices, *[config.filters] * (config.layers - 1), channels]
         layers: list[nn.Module] = []
         for inner, outer in pairwise(widths):
             layers += [nn.Conv2d(inner, outer, 3, padding=1, padding_mode="replicate"), nn.GELU()]
         self.layers = nn.Sequential(*layers[:-1])
+        weight = self.layers[0].get_parameter("weight").data
+        weight[:, channels:] = weight[:, channels : channels + 1].clone()  # blind to time
         if config.residual:
             _zero(self.layers[-1])
 
-    def forward(self, image_BCHW: Tensor, heatmap_B1HW: Tensor) -> Tensor:
-        """Normalised images (B, C, H, W) and heatmaps (B, 1, H, W) in [0, 1] to expert views (B, C, H, W)."""
-        view_BCHW: Tensor = self.layers(torch.cat([image_BCHW, heatmap_B1HW], dim=1))
+    def forward(self, image_BCHW: Tensor, heatmap_BTHW: Tensor) -> Tensor:
+        """Normalised images (B, C, H, W) and heatmaps (B, T, H, W) in [0, 1] to expert views (B, C, H, W)."""
+        view_BCHW: Tensor = self.layers(torch.cat([image_BCHW, heatmap_BTHW], dim=1))
         return image_BCHW + view_BCHW if self.config.residual else view_BCHW
 
 
@@ -231,17 +249,9 @@ def build_processor(config: HeatmapProcessorConfig, *, channels: int = 1) -> Hea
     return PROCESSORS[config.kind](config, channels=channels)
 
 
-def positions(rows: int, columns: int, width: int) -> Tensor:
-    """Sines and cosines of the row, then of the column of each patch, (rows · columns, width) float32.
-
-    Frequencies are 10000^(−k / (width / 4)), k = 0 … width / 4 − 1 (Vaswani et al. 2017, section 3.5).
-    """
-    quarter = width // 4
-    frequency_k = 10000.0 ** (-torch.arange(quarter) / quarter)
-    row_rk, column_ck = (torch.arange(count)[:, None] * frequency_k for count in (rows, columns))
-    row_rc = torch.cat([row_rk.sin(), row_rk.cos()], dim=1)[:, None].expand(-1, columns, -1)
-    column_rc = torch.cat([column_ck.sin(), column_ck.cos()], dim=1).expand(rows, -1, -1)
-    return torch.cat([row_rc, column_rc], dim=2).flatten(0, 1)
+def _tokens_of(image_BCHW: Tensor, patchify: nn.Conv2d) -> Tensor:
+    """Embedded patches (B, N, width)."""
+    return patchify(image_BCHW).flatten(2).transpose(1, 2)
 
 
 def _zero(layer: nn.Module) -> None:

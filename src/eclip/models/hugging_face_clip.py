@@ -16,8 +16,12 @@ from eclip.models.dual_encoder import (
     DualEncoder,
     DualEncoderConfig,
     ImageFeatures,
+    TextFeatures,
+    Tower,
+    TowerName,
     match_channels,
     refuse_tower_settings,
+    word_mask,
 )
 from eclip.models.token_grid import token_grid
 from eclip.models.two_towers import resized
@@ -76,6 +80,12 @@ class HuggingFaceClip(DualEncoder):
         return self.logit_scale.exp().squeeze() if self.is_siglip else super().scale
 
     @property
+    def towers(self) -> Mapping[TowerName, Tower]:
+        """SigLIP projects texts alone: the head of its vision model pools."""
+        inside = ("model.text_model.head",) if self.is_siglip else ()
+        return {"image": Tower(("model.vision_model",)), "text": Tower(("model.text_model",), inside)}
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Its configuration as plain values."""
         return {
@@ -96,13 +106,31 @@ class HuggingFaceClip(DualEncoder):
         """Unit vectors (B, D) of normalised images (B, C, H, W)."""
         return F.normalize(self._see(pixel_values_BCHW).pooler_output.float(), dim=-1)
 
-    def text_features(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        """One vector a text (B, D)."""
+    def text_features(self, tokens: Mapping[str, Tensor]) -> TextFeatures:
+        """Pooled features of texts, and each token alone through what the model does to its pooled token."""
+        hidden = self._read(tokens)
+        states_BLC = hidden.last_hidden_state[:, : tokens["input_ids"].shape[1]]
+        text = self.model.text_model
         if self.is_siglip:
-            ids_BL = tokens["input_ids"]
+            words_BLD = text.head(states_BLC)
+        else:
+            if hasattr(getattr(text, "pooler", None), "dense"):
+                states_BLC = text.pooler(states_BLC.flatten(0, 1)[:, None]).unflatten(0, states_BLC.shape[:2])
+            words_BLD = self.model.text_projection(states_BLC)
+        return TextFeatures(hidden.pooler_output, words_BLD, word_mask(tokens))
+
+    def encode_text(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """Unit vectors (B, D) of token ids and attention masks (B, L)."""
+        return F.normalize(self._read(tokens).pooler_output.float(), dim=-1)
+
+    def _read(self, tokens: Mapping[str, Tensor]) -> Any:
+        """The text model's output, whose `pooler_output` is in the shared space."""
+        ids_BL = tokens["input_ids"]
+        if self.is_siglip:
             room = max(0, self.config.max_length - ids_BL.shape[1])
-            tokens = {"input_ids": F.pad(ids_BL, (0, room), value=self.model.config.text_config.pad_token_id)}
-        return self.model.get_text_features(**tokens).pooler_output
+            padding = self.model.config.text_config.pad_token_id
+            return self.model.get_text_features(input_ids=F.pad(ids_BL, (0, room), value=padding))
+        return self.model.get_text_features(input_ids=ids_BL, attention_mask=tokens["attention_mask"])
 
     def _see(self, pixel_values_BCHW: Tensor) -> Any:
         """The vision model's output, whose `pooler_output` is in the shared space."""

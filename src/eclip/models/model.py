@@ -4,39 +4,43 @@ MODEL/config.json                    architecture, preprocessing, licence, what 
 MODEL/model.safetensors              the dual encoder
 MODEL/heatmap_processor.safetensors  only where training used one; inference never needs it
 MODEL/tokenizer/                     the tokenizer as `transformers` writes it
+MODEL/README.md                      the model card, written from config.json
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from rich.console import Console
 from rich.progress import track
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
+from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import eclip
 from eclip.data.images import decode, fit
 from eclip.errors import InputError
+from eclip.models.card import Judgement, Library, model_card
 from eclip.models.checkpoint import open_checkpoint
-from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
-from eclip.models.encoders import build_encoder
-from eclip.models.export import export_hugging_face
+from eclip.models.dual_encoder import DualEncoder
+from eclip.models.encoders import rebuild_encoder
+from eclip.models.export.formats import Format, export, stock_format
 from eclip.models.heatmap_processor import HeatmapProcessor, HeatmapProcessorConfig, build_processor
-from eclip.models.open_clip import CONFIG as OPEN_CLIP_CONFIG
-from eclip.models.open_clip import OpenClip, export_open_clip, open_open_clip
-from eclip.models.preprocessing import Preprocessing
+from eclip.models.model_folder import FORMAT_VERSION, check_format, locate, read_config, read_weights
+from eclip.models.open_clip import open_open_clip
+from eclip.models.open_clip_names import PREFIX, open_named
+from eclip.models.read_ahead import read_ahead
 from eclip.models.tokenizer import tokenize
 
-FORMAT_VERSION = 1
+Precision = Literal["auto", "32", "bf16"]
 ImageInput = str | Path | bytes | np.ndarray | Image.Image
 
 
@@ -80,34 +84,59 @@ class Model:
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
         return digest.hexdigest()[:16]
 
-    @torch.inference_mode()
     def embed_images(
-        self, images: Sequence[ImageInput], *, batch_size: int = 64, progress: bool = False
+        self,
+        images: Sequence[ImageInput],
+        *,
+        batch_size: int | None = None,
+        progress: bool = False,
+        precision: Precision = "32",
     ) -> np.ndarray:
         """Unit vectors (N, D) float32 of files, encoded bytes, PIL images or uint8 arrays (H, W).
+
+        Threads read and decode the next batches while one is embedded.
+
+        Args:
+            images: Read when it is their turn: memory for some batches.
+            batch_size: Images at a time; by default 16 on a CPU, whose caches hold no more, else 64.
+            progress: Whether to show a bar.
+            precision: What is multiplied: "32", "bf16", or "auto", bf16 where the device is faster with it.
 
         Raises:
             InputError: A file that is not there or not an image.
         """
-        encoder = self.encoder
-        rows = []
-        for batch in _batches(images, batch_size, progress=progress, what="Embedding images"):
-            pixels = encoder.preprocessing([_grey(image) for image in batch])
-            rows.append(encoder.encode_image(pixels.to(self.device)).cpu().numpy())
+        encoder = self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        size = batch_size or (16 if self.device.type == "cpu" else 64)
+
+        def pixels(start: int) -> Tensor:
+            return encoder.preprocessing([_grey(image) for image in images[start : start + size]])
+
+        starts = _starts(len(images), size, progress=progress, what="Embedding images")
+        with torch.inference_mode(), self._computing(precision):
+            rows = [
+                encoder.encode_image(pixels_BCHW.to(self.device)).float().cpu().numpy()
+                for pixels_BCHW in read_ahead(pixels, starts)
+            ]
         return np.concatenate(rows) if rows else np.empty((0, encoder.embedding_dim), np.float32)
 
-    @torch.inference_mode()
     def embed_texts(
-        self, texts: Sequence[str], *, batch_size: int = 256, progress: bool = False
+        self,
+        texts: Sequence[str],
+        *,
+        batch_size: int = 64,
+        progress: bool = False,
+        precision: Precision = "32",
     ) -> np.ndarray:
-        """Unit vectors (N, D) float32 of texts."""
+        """Unit vectors (N, D) float32 of texts; the arguments are those of `embed_images`."""
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # equal lengths together: less padding
         rows = np.empty((len(texts), self.encoder.embedding_dim), np.float32)
         max_length = self.encoder.config.max_length
-        for batch in _batches(order, batch_size, progress=progress, what="Embedding texts"):
-            tokens = tokenize(self.tokenizer, [texts[i] for i in batch], max_length=max_length)
-            tokens = {name: ids.to(self.device) for name, ids in tokens.items()}
-            rows[batch] = self.encoder.encode_text(tokens).cpu().numpy()
+        with torch.inference_mode(), self._computing(precision):
+            for start in _starts(len(order), batch_size, progress=progress, what="Embedding texts"):
+                batch = order[start : start + batch_size]
+                tokens = tokenize(self.tokenizer, [texts[i] for i in batch], max_length=max_length)
+                tokens = {name: ids.to(self.device) for name, ids in tokens.items()}
+                rows[batch] = self.encoder.encode_text(tokens).float().cpu().numpy()
         return rows
 
     def embed_classes(self, prompts: Mapping[str, Sequence[str]]) -> np.ndarray:
@@ -135,19 +164,38 @@ class Model:
     def expert_view(self, image_HW: np.ndarray, heatmap_HW: np.ndarray) -> np.ndarray | None:
         """What the heatmap processor makes of an image (H, W) uint8 and its heatmap (H, W) in [0, 1].
 
+        A processor of T slices takes the slices (T, H, W) as well; a heatmap is spread evenly over them.
+
         Returns:
             Grey levels in [0, 1], (size, size) float32 in the encoder's crop; None for a model without processor.
+
+        Raises:
+            InputError: Another number of slices than the processor was trained with.
         """
         if self.heatmap_processor is None:
             return None
+        slices = self.heatmap_processor.config.slices
+        given_THW = heatmap_HW[None] if heatmap_HW.ndim == 2 else heatmap_HW
+        if len(given_THW) not in {1, slices}:
+            raise InputError(
+                f"{len(given_THW)} slices of a heatmap: this model's processor takes {slices}, or one heatmap"
+            )
         preprocessing = self.encoder.preprocessing
         image = preprocessing([image_HW]).to(self.device)
-        heatmap = (
-            torch.tensor(fit((heatmap_HW * 255).astype(np.uint8), preprocessing.size)).to(self.device) / 255
-        )
+        fitted = [fit((map_HW * 255).astype(np.uint8), preprocessing.size) for map_HW in given_THW]
+        heatmap_THW = torch.tensor(np.array(fitted)).to(self.device) / 255
+        heatmap_THW = heatmap_THW.expand(slices, -1, -1) * (len(given_THW) / slices)
         image = image.expand(-1, self.heatmap_processor.channels, -1, -1)
-        view = self.heatmap_processor(image, heatmap[None, None])
+        view = self.heatmap_processor(image, heatmap_THW[None])
         return preprocessing.restore(view)[0].mean(0).cpu().numpy()
+
+    def _computing(self, precision: Precision) -> torch.autocast:
+        """Mixed precision or none; a CPU is faster with bf16 only where it has instructions for it."""
+        kind = self.device.type
+        fast = torch.cuda.is_bf16_supported() if kind == "cuda" else torch.cpu._is_avx512_bf16_supported()
+        return torch.autocast(
+            kind, torch.bfloat16, enabled=precision == "bf16" or (precision == "auto" and fast)
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder; `load` and every `--model` open it."""
@@ -168,45 +216,68 @@ class Model:
         save_file(_contiguous(self.encoder), folder / "model.safetensors")
         if processor is not None:
             save_file(_contiguous(processor), folder / "heatmap_processor.safetensors")
+        (folder / "README.md").write_text(self._readme("eclip"), encoding="utf-8")
         (folder / "config.json").write_text(
             json.dumps(config, indent=2) + "\n"
         )  # last: it marks a whole folder
 
-    def export(self, folder: str | Path) -> None:
-        """Write the model for plain `transformers` or `open_clip`, with which it has the same embeddings.
+    def export(
+        self, folder: str | Path, *, format: Format | None = None, evaluation: Judgement | None = None
+    ) -> None:
+        """Write the model for other libraries, with which it has the same embeddings, and its model card.
+
+        Args:
+            folder: Where to write; not there yet, or empty.
+            format: "transformers", "open_clip" or "onnx"; by default that of the library its architecture is from.
+            evaluation: Its evaluation, for the card.
 
         Raises:
-            InputError: It is not of an architecture that one of them has.
+            InputError: `folder` holds something, the model cannot be had in this format, or the evaluation is of
+                another model.
         """
-        if isinstance(self.encoder, OpenClip):
-            export_open_clip(self.encoder, self.tokenizer, Path(folder))
-            return
-        export_hugging_face(self.encoder, self.tokenizer, Path(folder))
+        if evaluation is not None and evaluation.meta.get("model_fingerprint") != self.fingerprint:
+            raise InputError(
+                f"the evaluation is of another model (its model_fingerprint should be {self.fingerprint}); run "
+                "`eclip evaluate` with this one"
+            )
+        chosen = format or stock_format(self.encoder)
+        readme = self._readme(chosen, evaluation)
+        export(self.encoder, self.tokenizer, Path(folder), format=chosen, card=self.card, readme=readme)
+
+    def _readme(self, library: Library, evaluation: Judgement | None = None) -> str:
+        return model_card(
+            self.card,
+            self.encoder,
+            library=library,
+            fingerprint=self.fingerprint,
+            evaluation=evaluation,
+        )
 
 
 def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
     """Open a model folder, a training run, or a CLIP of `transformers` or open_clip, from a folder or the hub.
 
     Args:
-        source: The folder, or a hub id.
+        source: The folder, a hub id, or open_clip:NAME/PRETRAINED.
         device: Where to put it.
 
     Raises:
         InputError: Not a model, a file is missing or broken, or it was written by a newer eclip.
     """
-    folder = _locate(source)
+    if str(source).startswith(PREFIX):
+        open_clip, tokenizer = open_named(str(source).removeprefix(PREFIX))
+        return Model(open_clip.to(device), tokenizer, path=Path(source))
+    folder = locate(source)
     if not (folder / "config.json").is_file():
         open_clip, tokenizer = open_open_clip(folder)
         return Model(open_clip.to(device), tokenizer, path=folder)
-    config = _read_config(folder)
+    config = read_config(folder)
     if "format" not in config and "model_type" in config:
         checkpoint, tokenizer = open_checkpoint(folder)
-        return Model(checkpoint.to(device), tokenizer, path=folder)
-    _check_format(config, folder / "config.json")
+        return Model(checkpoint.to(device), tokenizer, card=config.get("card"), path=folder)
+    check_format(config, folder / "config.json")
     try:
-        settings = dict(config["encoder"])
-        settings["preprocessing"] = _preprocessing(settings["preprocessing"])
-        encoder = build_encoder(DualEncoderConfig(**settings))
+        encoder = rebuild_encoder(config["encoder"])
         processor = None
         if size := config["heatmap_processor"]:
             size = dict(size)
@@ -216,78 +287,15 @@ def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
         raise InputError(
             f"{folder / 'config.json'}: {error} is missing or not understood; save the model again"
         ) from error
-    _read_weights(encoder, folder / "model.safetensors")
+    read_weights(encoder, folder / "model.safetensors")
     if processor is not None:
-        _read_weights(processor.to(device), folder / "heatmap_processor.safetensors")
+        read_weights(processor.to(device), folder / "heatmap_processor.safetensors")
     if not (folder / "tokenizer" / "tokenizer.json").is_file():
         raise InputError(f"{folder / 'tokenizer' / 'tokenizer.json'}: missing; copy the whole model folder")
     tokenizer = AutoTokenizer.from_pretrained(folder / "tokenizer")
     return Model(
         encoder.to(device), tokenizer, heatmap_processor=processor, card=config.get("card"), path=folder
     )
-
-
-def _locate(source: str | Path) -> Path:
-    folder = Path(source)
-    for candidate in (folder, folder / "model"):  # a training run keeps its model in RUN/model
-        if (candidate / "config.json").is_file() or (candidate / OPEN_CLIP_CONFIG).is_file():
-            return candidate
-    if folder.exists():
-        raise InputError(f"{folder}: not a model folder (no config.json here or in {folder / 'model'})")
-    name = str(source)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise InputError(f"{folder}: no such folder; give a model folder, a training run or a hub id")
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(
-            snapshot_download(
-                name, allow_patterns=["*.json", "*.safetensors", "*.txt", "*.model", "tokenizer/*"]
-            )
-        )
-    except Exception as error:
-        raise InputError(
-            f"{name}: neither a folder here nor a model on the hub ({type(error).__name__})"
-        ) from error
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from error
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: not a model's settings (a JSON object was expected)")
-    return config
-
-
-def _check_format(config: dict[str, Any], path: Path) -> None:
-    if config.get("format") != "eclip-model":
-        raise InputError(f'{path}: not an eclip model (its field "format" should be "eclip-model")')
-    if config.get("format_version", 0) > FORMAT_VERSION:
-        raise InputError(
-            f"{path}: format_version {config['format_version']} is newer than this eclip reads ({FORMAT_VERSION}); "
-            "upgrade eclip"
-        )
-
-
-def _preprocessing(settings: dict[str, Any]) -> Preprocessing:
-    """JSON has lists where there are three levels."""
-    mean, std = (
-        tuple(level) if isinstance(level, list) else level for level in (settings["mean"], settings["std"])
-    )
-    return Preprocessing(**settings | {"mean": mean, "std": std})
-
-
-def _read_weights(module: torch.nn.Module, path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path}: missing; copy the whole model folder")
-    try:
-        module.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: broken or not of this model's shape ({reason})") from error
 
 
 def _contiguous(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -302,7 +310,7 @@ def _grey(image: ImageInput) -> np.ndarray:
     return decode(image)
 
 
-def _batches(items: Sequence[Any], size: int, *, progress: bool, what: str) -> Iterator[Sequence[Any]]:
-    starts = range(0, len(items), size)
-    for start in track(starts, description=what) if progress else starts:
-        yield items[start : start + size]
+def _starts(count: int, size: int, *, progress: bool, what: str) -> Iterable[int]:
+    """Where each batch starts; with a bar that keeps off the standard output."""
+    starts = range(0, count, size)
+    return track(starts, description=what, console=Console(stderr=True)) if progress else starts

@@ -25,19 +25,24 @@ from eclip.models.dual_encoder import (
     DualEncoder,
     DualEncoderConfig,
     ImageFeatures,
+    TextFeatures,
+    Tower,
+    TowerName,
     match_channels,
     refuse_tower_settings,
+    word_mask,
 )
 from eclip.models.preprocessing import Preprocessing, level, levels
 
 CONFIG, WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
+IMAGE_PROJECTIONS = ("proj", "attnpool.c_proj", "head")  # of its vision transformer, ResNet, and timm towers
 
 
 class OpenClip(DualEncoder):
     """A model of open_clip, untouched: `model` is what open_clip made.
 
     It reads texts that are filled up to its context length with its own padding. Local features are there for its
-    own vision transformer; other image towers have none.
+    own vision and text transformers; other towers have none.
     """
 
     def __init__(self, config: DualEncoderConfig) -> None:
@@ -78,6 +83,18 @@ class OpenClip(DualEncoder):
         return super().scale if self.logit_bias is None else self.logit_scale.exp().squeeze()
 
     @property
+    def towers(self) -> Mapping[TowerName, Tower]:
+        """Its image towers hold their projection, under three names; `CLIP` holds the text tower in pieces."""
+        image = Tower(("model.visual",), tuple(f"model.visual.{name}" for name in IMAGE_PROJECTIONS))
+        if hasattr(self.model, "text"):
+            return {
+                "image": image,
+                "text": Tower(("model.text",), ("model.text.text_projection", "model.text.proj")),
+            }
+        pieces = ("token_embedding", "positional_embedding", "transformer", "ln_final")
+        return {"image": image, "text": Tower(tuple(f"model.{name}" for name in pieces))}
+
+    @property
     def settings(self) -> dict[str, Any]:
         """Its configuration as plain values."""
         return {
@@ -100,11 +117,30 @@ class OpenClip(DualEncoder):
         """Unit vectors (B, D) of normalised images (B, C, H, W)."""
         return F.normalize(self.model.encode_image(match_channels(pixel_values_BCHW, 3)).float(), dim=-1)
 
-    def text_features(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        """One vector a text (B, D)."""
+    def text_features(self, tokens: Mapping[str, Tensor]) -> TextFeatures:
+        """Pooled and local features of texts."""
+        ids_BL = self._filled(tokens)
+        text = getattr(self.model, "text", self.model)
+        if not hasattr(text, "forward_intermediates"):
+            return TextFeatures(self.model.encode_text(ids_BL), None, word_mask(tokens))
+        read = self.model.forward_intermediates(
+            text=ids_BL, text_indices=1, normalize=False, normalize_intermediates=True
+        )
+        words_BLD = read["text_intermediates"][-1][:, : tokens["input_ids"].shape[1]]
+        project = text.text_projection
+        if project is not None:
+            words_BLD = project(words_BLD) if isinstance(project, nn.Linear) else words_BLD @ project
+        return TextFeatures(read["text_features"], words_BLD, word_mask(tokens))
+
+    def encode_text(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """Unit vectors (B, D) of token ids and attention masks (B, L)."""
+        return F.normalize(self.model.encode_text(self._filled(tokens)).float(), dim=-1)
+
+    def _filled(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """Token ids up to the context length, with the model's own padding."""
         ids_BL = tokens["input_ids"].masked_fill(tokens["attention_mask"] == 0, self.padding)
         room = max(0, self.config.max_length - ids_BL.shape[1])
-        return self.model.encode_text(F.pad(ids_BL, (0, room), value=self.padding))
+        return F.pad(ids_BL, (0, room), value=self.padding)
 
 
 def open_open_clip(folder: Path) -> tuple[OpenClip, PreTrainedTokenizerBase]:

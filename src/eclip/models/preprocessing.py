@@ -1,7 +1,8 @@
 """How pixels reach an encoder. Travels with the weights: with other pixels than it learned, it is another model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -26,6 +27,12 @@ class Preprocessing:
     size: int = 224
     mean: Level = 0.58
     std: Level = 0.26
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> Self:
+        """From its fields as JSON keeps them: lists where there are three levels."""
+        mean, std = (tuple(of) if isinstance(of, list) else of for of in (settings["mean"], settings["std"]))
+        return cls(**{**settings, "mean": mean, "std": std})
 
     @property
     def channels(self) -> int:

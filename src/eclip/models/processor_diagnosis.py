@@ -41,29 +41,30 @@ class ProcessorDiagnosis:
 
 
 @torch.inference_mode()
-def diagnose(processor: HeatmapProcessor, image_BCHW: Tensor, heatmap_B1HW: Tensor) -> ProcessorDiagnosis:
+def diagnose(processor: HeatmapProcessor, image_BCHW: Tensor, heatmap_BTHW: Tensor) -> ProcessorDiagnosis:
     """Measure a processor on a batch.
 
     Args:
         processor: Any kind, trained or not.
         image_BCHW: Normalised images, two or more, with the processor's channels.
-        heatmap_B1HW: Their heatmaps in [0, 1].
+        heatmap_BTHW: Their heatmaps in [0, 1], in the processor's slices; E is their sum.
 
     Raises:
         InputError: Fewer than two images, or E ⊙ I without any contrast.
     """
     if len(image_BCHW) < 2:
         raise InputError(f"a processor is diagnosed on two images or more, not on {len(image_BCHW)}")
-    view_BCHW, masked_BCHW = processor(image_BCHW, heatmap_B1HW), heatmap_B1HW * image_BCHW
+    view_BCHW = processor(image_BCHW, heatmap_BTHW)
+    masked_BCHW = heatmap_BTHW.sum(1, keepdim=True) * image_BCHW
     if not _variance(masked_BCHW):
         raise InputError("a processor is diagnosed where heatmaps show something; here E ⊙ I is of one grey")
-    unannotated_BCHW = processor(image_BCHW, torch.ones_like(heatmap_B1HW))
+    unannotated_BCHW = processor(image_BCHW, processor.no_annotation(image_BCHW))
     other_BCHW = image_BCHW.roll(-1, 0)
     swap_change = attention_entropy = None
     if isinstance(processor, AttentionProcessor):
-        swapped_BCHW = processor.view(image_BCHW, heatmap_B1HW, source_BCHW=other_BCHW)
+        swapped_BCHW = processor.view(image_BCHW, heatmap_BTHW, source_BCHW=other_BCHW)
         swap_change = _change(swapped_BCHW, view_BCHW)
-        attention_entropy = _entropy(processor.weights(image_BCHW, heatmap_B1HW))
+        attention_entropy = _entropy(processor.weights(image_BCHW, heatmap_BTHW))
     return ProcessorDiagnosis(
         error_without_annotation=_error(unannotated_BCHW, image_BCHW) / _variance(image_BCHW),
         error_to_image=_error(view_BCHW, image_BCHW) / _variance(image_BCHW),
@@ -96,14 +97,15 @@ def diagnose_model(
     annotated = store.rows(split=split, annotated=True)
     chosen = np.unique(np.linspace(0, len(annotated) - 1, min(images, len(annotated))).round().astype(int))
     preprocessing = model.encoder.preprocessing
-    expert, _ = ExpertLoader(store, size=preprocessing.size)(annotated[chosen], 0)
+    loader = ExpertLoader(store, size=preprocessing.size, slices=processor.config.slices)
+    expert, _ = loader(annotated[chosen], 0)
     if len(expert.rows) < 2:
         raise InputError(
             f"{store.path}: {len(expert.rows)} annotated studies here; a diagnosis takes two or more"
         )
     image_E1HW = preprocessing.normalise(expert.image_E1HW).to(model.device)
     image_ECHW = image_E1HW.expand(-1, processor.channels, -1, -1)
-    return diagnose(processor, image_ECHW, expert.heatmap_E1HW.to(model.device))
+    return diagnose(processor, image_ECHW, expert.in_slices.to(model.device))
 
 
 def _error(first: Tensor, second: Tensor) -> float:

@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
+import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from eclip.errors import InputError
 
 
 def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 2000) -> PreTrainedTokenizerFast:
@@ -34,10 +37,25 @@ def train_tokenizer(texts: Iterable[str], *, vocab_size: int = 2000) -> PreTrain
 
 
 def tokenize(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], *, max_length: int
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], *, max_length: int, word_ids: bool = False
 ) -> Mapping[str, Tensor]:
-    """`input_ids` and `attention_mask`, (B, L) int64, L the longest text's tokens but at most `max_length`."""
-    return tokenizer(
+    """Token ids and masks of texts.
+
+    Args:
+        tokenizer: Whose tokens.
+        texts: B of them.
+        max_length: Tokens a text is cut to.
+        word_ids: Whether to tell words.
+
+    Returns:
+        `input_ids` and `attention_mask`, (B, L) int64, L the longest text's tokens but at most `max_length`; and
+        `word_ids`, (B, L) int64, if asked for: which word of the text a token is a piece of, −1 for special tokens
+        and padding.
+
+    Raises:
+        InputError: Words are asked for, and the tokenizer does not tell them.
+    """
+    encoded = tokenizer(
         texts,
         padding=True,
         truncation=True,
@@ -45,4 +63,13 @@ def tokenize(
         return_tensors="pt",
         return_token_type_ids=False,
         return_attention_mask=True,
-    ).data
+    )
+    if not word_ids:
+        return encoded.data
+    if not encoded.is_fast:
+        kind = type(tokenizer).__name__
+        raise InputError(
+            f"{kind}: does not tell which word a token belongs to; save the model with a fast tokenizer"
+        )
+    rows = [[-1 if word is None else word for word in encoded.word_ids(text)] for text in range(len(texts))]
+    return encoded.data | {"word_ids": torch.tensor(rows)}

@@ -7,11 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
 from eclip.errors import InputError
-from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig, ImageFeatures, match_channels
+from eclip.models.dual_encoder import (
+    DualEncoder,
+    DualEncoderConfig,
+    ImageFeatures,
+    TextFeatures,
+    Tower,
+    TowerName,
+    match_channels,
+    word_mask,
+)
 from eclip.models.token_grid import timm_grid, token_grid
 
 POOLER_OF_PRETRAINING = {"bert", "roberta", "xlm-roberta", "camembert", "mpnet", "vit", "deit"}
@@ -32,18 +42,22 @@ class TwoTowers(DualEncoder):
         self.text_model = _tower(config.text, field="text")
         self.image_projection = self._projection(_width(self.image_model))
         self.text_projection = self._projection(_width(self.text_model))
-        for module in (*self.image_projection.modules(), *self.text_projection.modules()):
-            if isinstance(module, nn.Linear):
-                nn.init.normal_(module.weight, std=module.in_features**-0.5)
+        draw_weights(self.image_projection, self.text_projection)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(config.temperature)))
+
+    @property
+    def towers(self) -> Mapping[TowerName, Tower]:
+        """Without their projections."""
+        return {"image": Tower(("image_model",)), "text": Tower(("text_model",))}
 
     @property
     def settings(self) -> dict[str, Any]:
         """Its configuration with both towers spelled out."""
         settings = dataclasses.asdict(self.config)
         del settings["dual"]
-        if self.config.projection == "linear":  # as in folders from before there was a choice
-            del settings["projection"]
+        for name, usual in (("projection", "linear"), ("local_features", "shared")):
+            if settings[name] == usual:  # as in folders from before there was a choice
+                del settings[name]
         settings["image"] = self.image_model.config.to_diff_dict()
         settings["text"] = self.text_model.config.to_diff_dict()
         return settings
@@ -51,8 +65,7 @@ class TwoTowers(DualEncoder):
     def image_features(self, pixel_values_BCHW: Tensor) -> ImageFeatures:
         """Pooled and local features of normalised images (B, C, H, W)."""
         config = self.image_model.config
-        pixels = match_channels(pixel_values_BCHW, getattr(config, "num_channels", 3))
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        pixels = self._pixels(pixel_values_BCHW)
         hidden = self.image_model(pixel_values=pixels, **resized(self.image_model, pixels))
         tokens = hidden.last_hidden_state
         height, width = pixels.shape[-2:]
@@ -75,9 +88,29 @@ class TwoTowers(DualEncoder):
         grid_BhwD = self.image_projection(grid_BhwC)
         return ImageFeatures(self.image_projection(pooled_BC), grid_BhwD)
 
-    def text_features(self, tokens: Mapping[str, Tensor]) -> Tensor:
-        """One vector a text (B, D)."""
-        hidden_BLC = self.text_model(**tokens).last_hidden_state
+    def text_features(self, tokens: Mapping[str, Tensor]) -> TextFeatures:
+        """Pooled features of texts, and the projection on each token."""
+        hidden_BLC = self._read(tokens)
+        words_BLD = self.text_projection(hidden_BLC)
+        return TextFeatures(self._pool(hidden_BLC, tokens), words_BLD, word_mask(tokens))
+
+    def encode_text(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """Unit vectors (B, D) of token ids and attention masks (B, L)."""
+        return F.normalize(self._pool(self._read(tokens), tokens).float(), dim=-1)
+
+    def _pixels(self, image_BCHW: Tensor) -> Tensor:
+        """As the image model takes them."""
+        pixels = match_channels(image_BCHW, getattr(self.image_model.config, "num_channels", 3))
+        return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _read(self, tokens: Mapping[str, Tensor]) -> Tensor:
+        """The text model's states (B, L, C)."""
+        given = {name: tokens[name] for name in ("input_ids", "attention_mask")}
+        states_BLC: Tensor = self.text_model(**given).last_hidden_state
+        return states_BLC
+
+    def _pool(self, hidden_BLC: Tensor, tokens: Mapping[str, Tensor]) -> Tensor:
+        """One vector a text in the shared space (B, D)."""
         if self.config.text_pooling == "cls":
             pooled_BC = hidden_BLC[:, 0]
         else:
@@ -91,6 +124,14 @@ class TwoTowers(DualEncoder):
         return nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, self.embedding_dim, bias=False)
         )
+
+
+def draw_weights(*projections: nn.Module) -> None:
+    """Start projections so that they keep the size of what they are given."""
+    for projection in projections:
+        for module in projection.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=module.in_features**-0.5)
 
 
 def resized(model: nn.Module, pixels_BCHW: Tensor) -> dict[str, bool]:

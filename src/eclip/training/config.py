@@ -11,6 +11,7 @@ from eclip.data.augmentation import AugmentationConfig
 from eclip.data.loading import PlainRows
 from eclip.models.dual_encoder import DualEncoderConfig
 from eclip.training.methods import ClipConfig, MethodConfig
+from eclip.training.tuning import TuningConfig
 
 Precision = Literal["auto", "32", "bf16", "16"]
 
@@ -59,6 +60,7 @@ class TrainConfig:
         model: The dual encoder.
         start_from: A model folder, training run or hub id whose encoder and tokenizer training goes on with; `model`
             is then taken from it. Its heatmap processor is not: this run primes its own.
+        tuning: Which weights of the encoder are trained, and how fast.
         optim: The optimiser.
         loading: How studies are read.
         steps: Optimiser steps.
@@ -72,6 +74,7 @@ class TrainConfig:
     method: MethodConfig = field(default_factory=ClipConfig)
     model: DualEncoderConfig = field(default_factory=DualEncoderConfig)
     start_from: str = ""
+    tuning: TuningConfig = field(default_factory=TuningConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     loading: LoadingConfig = field(default_factory=LoadingConfig)
     steps: int = 10_000

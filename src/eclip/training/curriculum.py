@@ -43,6 +43,20 @@ class Curriculum:
                 "whole run; lower one of them"
             )
 
+    def check_phases(self) -> None:
+        """Refuse a warm-up or cool-down in which nothing changes, and a change that takes no time.
+
+        Raises:
+            InputError: Which phase.
+        """
+        for phase, before, after in (("warm", "start", "peak"), ("cool", "peak", "final")):
+            length, first, last = getattr(self, phase), getattr(self, before), getattr(self, after)
+            if (length > 0) != (first != last):
+                raise InputError(
+                    f"--method.curriculum.{phase} {length}: the probability goes from {before} {first} to {after} "
+                    f"{last} in this phase; give it a length above 0 where these differ, and 0 where they do not"
+                )
+
     def is_cold(self, step: int, *, steps: int) -> bool:
         """Whether a step of a run of `steps` steps belongs to the cold start."""
         return step < self.cold * steps
@@ -58,3 +72,7 @@ class Curriculum:
         if done < self.cool:
             return self.peak + (self.final - self.peak) * done / self.cool
         return self.final
+
+
+ALWAYS = Curriculum(cold=0, warm=0, cool=0, start=1, peak=1, final=1)
+"""An expert batch at every step."""

@@ -14,6 +14,7 @@ from eclip.data.loading import Batch
 from eclip.errors import InputError
 from eclip.losses.contrastive import in_batch_accuracy, info_nce
 from eclip.training.config import OptimConfig, TrainConfig
+from eclip.training.layer_decay import layer_factors
 from eclip.training.methods import Method
 
 _NEVER_DECAYED = re.compile(
@@ -59,7 +60,8 @@ class TrainingModule(pl.LightningModule):
     def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """AdamW over the method's parameters, with linear warm-up and cosine decay counted in steps."""
         optim, steps = self.config.optim, self.config.steps
-        optimizer = torch.optim.AdamW(parameter_groups(self.method, optim), lr=optim.lr, betas=optim.betas)
+        groups = parameter_groups(self.method, optim, layer_decay=self.config.tuning.layer_decay)
+        optimizer = torch.optim.AdamW(groups, lr=optim.lr, betas=optim.betas)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer, lambda step: warmup_cosine(step, steps=steps, warmup=optim.warmup)
         )
@@ -74,7 +76,7 @@ def warmup_cosine(step: int, *, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - rising) / max(1.0, steps - rising))))
 
 
-def parameter_groups(method: Method, optim: OptimConfig) -> list[dict[str, Any]]:
+def parameter_groups(method: Method, optim: OptimConfig, *, layer_decay: float = 1.0) -> list[dict[str, Any]]:
     """Groups by learning rate and weight decay.
 
     Decay is for weights of two dimensions or more: norms, biases and the temperature have none, whatever a library
@@ -85,6 +87,10 @@ def parameter_groups(method: Method, optim: OptimConfig) -> list[dict[str, Any]]
     factors: dict[int, float] = {}
     for module, factor in method.learning_rate_factors():
         factors |= {id(parameter): factor for parameter in module.parameters()}
+    if layer_decay != 1:
+        encoder = dict(method.encoder.named_parameters())
+        for name, factor in layer_factors(method.encoder, layer_decay).items():
+            factors[id(encoder[name])] = factor * factors.get(id(encoder[name]), 1.0)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in method.named_parameters():
         if parameter.requires_grad:

@@ -15,7 +15,6 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-import yaml
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
@@ -35,6 +34,9 @@ from eclip.training.methods import Method
 from eclip.training.metrics_file import MetricsFile
 from eclip.training.module import TrainingModule
 from eclip.training.progress import TrainingProgress
+from eclip.training.run_card import run_card, validation_at_best
+from eclip.training.run_folder import begin, check_empty, checkpoint_to_resume, step_of
+from eclip.training.tuning import Adapters, tune
 
 DEFAULT_VOCABULARY = 4000  # of a tokenizer learned from the training reports
 VALIDATION_BATCH = 64  # fixed, so that the validation loss does not depend on the batch size
@@ -67,18 +69,22 @@ def train(
             there is none to resume.
     """
     config.method.check()
+    config.tuning.check()
     start = _start(config)
     if start is not None:
         config = replace(config, model=start.encoder.config)
     store = Store.open(data)
-    checkpoint = _prepare_run(config, out, store, recipe=recipe, resume=resume)
-    first_step = _step_of(checkpoint) if checkpoint else 0
+    checkpoint = checkpoint_to_resume(config, out, store) if resume else None
+    first_step = step_of(checkpoint) if checkpoint else 0
+    if not resume:
+        check_empty(out)
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # it greets, advertises and says good-bye
     torch.manual_seed(torch_seed(config.seed, 0, "weights"))
     tokenizer = start.tokenizer if start is not None else _tokenizer(config, store)
     encoder = start.encoder if start is not None else _encoder(config, tokenizer)
     method = config.method.build(encoder, steps=config.steps, seed=config.seed)
+    adapters = tune(method.encoder, config.tuning)
     method.train()  # pretrained weights come in evaluation mode, and Lightning leaves modes as they are
     trainer = _trainer(
         config,
@@ -89,6 +95,8 @@ def train(
         callbacks=callbacks or [],
     )
     loaders = _loaders(config, store, tokenizer, trainer, first_step=first_step)
+    if not resume:  # when all that may be refused was not
+        begin(config, out, store, recipe=recipe)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"(lightning|torch|kornia).*")
         try:
@@ -96,7 +104,7 @@ def train(
         except SystemExit as stopped:  # what Lightning makes of Ctrl-C
             raise KeyboardInterrupt from stopped
     if trainer.is_global_zero:
-        _export(config, method, tokenizer, out, recipe=recipe, store=store)
+        _export(config, method, adapters, tokenizer, out, trainer=trainer, recipe=recipe, store=store)
     trainer.strategy.barrier()
     return out
 
@@ -108,6 +116,10 @@ def _start(config: TrainConfig) -> Model | None:
             raise InputError(
                 "settings of a whole model name no weights; give its folder or hub id to --start-from"
             )
+        if config.model.local_features == "own" and not config.method.trains_local_features:
+            raise InputError(
+                f"--model.local-features own: method {config.method.name} trains none; leave it out, or train gloria"
+            )
         return None
     if config.model != DualEncoderConfig():
         raise InputError(
@@ -115,40 +127,6 @@ def _start(config: TrainConfig) -> Model | None:
             "leave them out, and take a recipe without a model of its own, such as post-eclip"
         )
     return load(config.start_from)
-
-
-def _prepare_run(config: TrainConfig, out: Path, store: Store, *, recipe: str, resume: bool) -> Path | None:
-    """Make the run folder, or check that the one to resume is this run; its last checkpoint, if it has one."""
-    path = out / "config.yaml"
-    if resume:
-        if not path.is_file():
-            raise InputError(
-                f"{out}: no run to resume here (no config.yaml); leave out --resume to start one"
-            )
-        wanted = config.to_dict() | {"data_fingerprint": store.fingerprint}
-        before = yaml.safe_load(path.read_text())
-        changed = [name for name, value in wanted.items() if before.get(name) != value]
-        if changed:
-            raise InputError(
-                f"{path}: differs from what is asked for in {', '.join(changed)}; resume with the run's own options "
-                "and data, or start a new run with another --out"
-            )
-        last = out / "checkpoints" / "last.ckpt"
-        return last if last.is_file() else None
-    if out.exists() and any(out.iterdir()):
-        raise InputError(f"{out}: not empty; add --resume to go on with this run, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    config.save(path, recipe=recipe, data=str(store.path), data_fingerprint=store.fingerprint)
-    return None
-
-
-def _step_of(checkpoint: Path) -> int:
-    try:
-        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
-    except (RuntimeError, EOFError, KeyError) as error:
-        raise InputError(
-            f"{checkpoint}: not a whole checkpoint ({type(error).__name__}); delete it and resume again"
-        ) from error
 
 
 def _tokenizer(config: TrainConfig, store: Store) -> PreTrainedTokenizerBase:
@@ -225,7 +203,8 @@ def _loaders(
     first_step: int,
 ) -> tuple[DataLoader[Batch], DataLoader[Batch] | None]:
     def tokens(texts: list[str]) -> Any:
-        return tokenize(tokenizer, texts, max_length=config.model.max_length)
+        words = config.method.trains_local_features
+        return tokenize(tokenizer, texts, max_length=config.model.max_length, word_ids=words)
 
     def expert_probability(step: int) -> float:
         return config.method.expert_probability(step, steps=config.steps)
@@ -239,6 +218,9 @@ def _loaders(
         expert_batch_size=round(config.batch_size * share),
         expert_probability=expert_probability if share else None,
         heatmaps=config.method.expert_heatmaps,
+        slices=config.method.expert_slices,
+        sentences=config.method.expert_sentences,
+        lead=config.method.sentence_lead,
         plain_rows=config.loading.plain_rows,
         augmentation=Augmentation(config.loading.augmentation),
         seed=config.seed,
@@ -263,9 +245,11 @@ def _loaders(
 def _export(
     config: TrainConfig,
     method: Method,
+    adapters: Adapters | None,
     tokenizer: PreTrainedTokenizerBase,
     out: Path,
     *,
+    trainer: pl.Trainer,
     recipe: str,
     store: Store,
 ) -> None:
@@ -279,15 +263,18 @@ def _export(
         method.load_state_dict(
             {name.removeprefix(prefix): tensor for name, tensor in state["state_dict"].items()}
         )
-    card = {
-        "licence": "inherits from the training data and any pretrained weights",
-        "trained_on": {"source": store.manifest["source"], "data_fingerprint": store.fingerprint},
-        "recipe": recipe,
-        "method": config.method.name,
-        "step": step,
-        "seed": config.seed,
-        "intended_use": "research; not a medical device",
-    }
+    if adapters is not None:
+        adapters.merge_and_unload()
+    metrics = trainer.loggers[0]
+    assert isinstance(metrics, MetricsFile)
+    card = run_card(
+        config,
+        store=store,
+        recipe=recipe,
+        step=step,
+        precision=trainer.precision,
+        validation=validation_at_best(metrics),
+    )
     model = Model(method.encoder, tokenizer, heatmap_processor=method.heatmap_processor, card=card)
     part = out / "model.part"
     shutil.rmtree(part, ignore_errors=True)

@@ -39,7 +39,11 @@ class DaclConfig(MethodConfig):
 
 
 class Dacl(Method):
-    """Two mixed copies of every image, each compared with the texts once."""
+    """Two mixed copies of every image, each compared with the texts once.
+
+    An image's partner in mixing is one of its own rank's, so that no images travel between processes: several processes
+    mix other pairs than one would, as likely ones.
+    """
 
     def __init__(self, encoder: DualEncoder, config: DaclConfig, *, seed: int) -> None:
         super().__init__(encoder)

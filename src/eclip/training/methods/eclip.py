@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -17,6 +16,7 @@ from eclip.data.expert_loading import ExpertBatch, Heatmaps
 from eclip.data.loading import Batch
 from eclip.errors import InputError
 from eclip.losses.contrastive import in_batch_accuracy, info_nce
+from eclip.losses.gather import mean_of_rows
 from eclip.models.dual_encoder import DualEncoder
 from eclip.models.heatmap_processor import HeatmapProcessor, HeatmapProcessorConfig, build_processor
 from eclip.training.curriculum import Curriculum
@@ -104,6 +104,11 @@ class EclipConfig(MethodConfig):
         """What stands in the place of the recorded heatmaps."""
         return self.heatmaps
 
+    @property
+    def expert_slices(self) -> int:
+        """In how many shares of time the processor is given the heatmaps."""
+        return self.processor.slices
+
 
 class Eclip(Method):
     """The paper's method around an untouched dual encoder."""
@@ -125,51 +130,59 @@ class Eclip(Method):
 
     def forward(self, batch: Batch) -> StepLosses:
         """The contrast of images and mixed expert views together; during the cold start, priming beside it."""
-        encoder = self.encoder
-        image = encoder.preprocessing.normalise(batch.image_B1HW)
+        image = self.encoder.preprocessing.normalise(batch.image_B1HW)
         views = None if batch.expert is None else self._mixed_views(batch.expert, batch.step)
-        image_ND, text_ND = self._encode(image, views), encoder.encode_text(batch.tokens)
-        plain = len(image)
-        losses = StepLosses(
-            {"contrastive": self.contrast(image_ND, text_ND, encoder.scale)},
-            metrics={
-                "accuracy": in_batch_accuracy(image_ND[:plain], text_ND[:plain]),
-                "expert_probability": self.config.expert_probability(batch.step, steps=self.steps),
-            },
-        )
+        losses = self._contrasted(image, views, batch)
+        losses.metrics["expert_probability"] = self.config.expert_probability(batch.step, steps=self.steps)
         weight = self.config.priming_weight
         if weight and self.config.curriculum.is_cold(batch.step, steps=self.steps):
-            losses.terms["priming"] = self._priming(image)
-            losses.weights = {"contrastive": 1 - weight, "priming": weight}
+            losses.weights = {name: (1 - weight) * losses.weights.get(name, 1.0) for name in losses.terms}
+            losses.terms["priming"], losses.weights["priming"] = self._priming(image), weight
         return losses
 
     def learning_rate_factors(self) -> Iterator[tuple[nn.Module, float]]:
         """The heatmap processor has a learning rate of its own."""
         yield self.heatmap_processor, self.config.processor_lr
 
-    def _encode(self, image: Tensor, views: Tensor | None) -> Tensor:
-        """Unit vectors of the images, then of the expert views; one pass, unless the encoder has batch norms.
+    def _contrasted(self, image: Tensor, views: Tensor | None, batch: Batch) -> StepLosses:
+        """The contrast of images, then expert views, with their texts."""
+        encoder = self.encoder
+        image_ND = torch.cat([encoder.encode_image(pixels) for pixels in self._passes(image, views)])
+        text_ND = encoder.encode_text(batch.tokens)
+        plain = len(image)
+        return StepLosses(
+            {"contrastive": self._contrast(image_ND, text_ND, batch)},
+            metrics={"accuracy": in_batch_accuracy(image_ND[:plain], text_ND[:plain])},
+        )
+
+    def _contrast(self, image_ND: Tensor, text_ND: Tensor, batch: Batch) -> Tensor:
+        """The loss of unit vectors (N, D) of images and expert views, and of their texts."""
+        return self.contrast(image_ND, text_ND, self.encoder.scale)
+
+    def _passes(self, image: Tensor, views: Tensor | None) -> Iterator[Tensor]:
+        """The images, then the expert views, as they are to be encoded: at once, unless the encoder has batch norms.
 
         Their statistics must be those of images: no expert view is there at inference.
         """
         if views is None:
-            return self.encoder.encode_image(image)
+            yield image
+            return
         norms = [module for module in self.encoder.modules() if isinstance(module, _BatchNorm)]
         if not norms:
-            return self.encoder.encode_image(torch.cat([image, views]))
-        image_BD = self.encoder.encode_image(image)
+            yield torch.cat([image, views])
+            return
+        yield image
         momenta = [norm.momentum for norm in norms]
         for norm in norms:
             norm.momentum = 0.0
-        view_ED = self.encoder.encode_image(views)
+        yield views
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
-        return torch.cat([image_BD, view_ED])
 
     def _mixed_views(self, expert: ExpertBatch, step: int) -> Tensor:
         """λ I + (1 − λ) h(I, E): section 3.3."""
         image = self.encoder.preprocessing.normalise(expert.image_E1HW)
-        view = self.heatmap_processor(image, expert.heatmap_E1HW)
+        view = self.heatmap_processor(image, expert.in_slices)
         alpha = self.config.mixup_alpha
         if alpha is None:
             return view
@@ -182,4 +195,6 @@ class Eclip(Method):
 
     def _priming(self, image: Tensor) -> Tensor:
         """Mean squared error of h(I, 1) against I: without annotation the processor should change nothing."""
-        return F.mse_loss(self.heatmap_processor(image, torch.ones_like(image[:, :1])).float(), image)
+        processor = self.heatmap_processor
+        given_back = processor(image, processor.no_annotation(image)).float()
+        return mean_of_rows((given_back - image).square().flatten(1).mean(1))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from eclip.data.loading import Batch
 from eclip.errors import InputError
@@ -58,15 +59,19 @@ class ExpertAsData(Method):
 
     def forward(self, batch: Batch) -> StepLosses:
         """Symmetric InfoNCE over all images and their reports."""
-        encoder = self.encoder
-        image = batch.image_B1HW
-        if batch.expert is not None:
-            image = torch.cat([image, batch.expert.image_E1HW])
-        image_ND = encoder.encode_image(encoder.preprocessing.normalise(image))
-        text_ND = encoder.encode_text(batch.tokens)
+        image_ND = self.encoder.encode_image(self.images(batch))
+        return self.contrasted(batch, image_ND, self.encoder.encode_text(batch.tokens))
+
+    def images(self, batch: Batch) -> Tensor:
+        """The ordinary images, then the annotated ones, normalised, (N, C, H, W)."""
+        expert = [] if batch.expert is None else [batch.expert.image_E1HW]
+        return self.encoder.preprocessing.normalise(torch.cat([batch.image_B1HW, *expert]))
+
+    def contrasted(self, batch: Batch, image_ND: Tensor, text_ND: Tensor) -> StepLosses:
+        """The contrast of unit vectors (N, D) of images and reports, and what is worth watching."""
         plain = len(batch.image_B1HW)
         return StepLosses(
-            {"contrastive": self.contrast(image_ND, text_ND, encoder.scale)},
+            {"contrastive": self.contrast(image_ND, text_ND, self.encoder.scale)},
             metrics={
                 "accuracy": in_batch_accuracy(image_ND[:plain], text_ND[:plain]),
                 "expert_probability": self.config.expert_probability(batch.step, steps=self.steps),

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from eclip.annotations.sentences import LEAD
 from eclip.data.expert_loading import Heatmaps
 from eclip.data.loading import Batch
 from eclip.losses.contrastive import info_nce
@@ -23,10 +24,14 @@ class MethodConfig:
     Attributes:
         name: What the method is called on the command line and in records.
         summary: Half a line for lists.
+        starting_temperature: Where recipes start the learnable temperature.
+        trains_local_features: Whether image regions and words are trained; texts then come with their `word_ids`.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    starting_temperature: ClassVar[float] = 0.07
+    trains_local_features: ClassVar[bool] = False
 
     def build(self, encoder: DualEncoder, *, steps: int, seed: int) -> "Method":
         """The method that trains `encoder` for `steps` steps."""
@@ -52,6 +57,21 @@ class MethodConfig:
     def expert_heatmaps(self) -> Heatmaps:
         """What stands in the place of the recorded heatmaps."""
         return "recorded"
+
+    @property
+    def expert_slices(self) -> int:
+        """In how many equal shares of a reading's time the heatmaps come."""
+        return 1
+
+    @property
+    def expert_sentences(self) -> int:
+        """How many dictated sentences come with each annotated study, at most; 0 for methods without."""
+        return 0
+
+    @property
+    def sentence_lead(self) -> float:
+        """Seconds before a sentence that count as its own, for the eye is ahead of the tongue."""
+        return LEAD
 
 
 @dataclass(slots=True)

@@ -5,11 +5,9 @@ from dataclasses import dataclass, field
 from eclip.data.expert_loading import Heatmaps
 from eclip.models.dual_encoder import DualEncoder
 from eclip.models.heatmap_processor import HeatmapProcessorConfig
-from eclip.training.curriculum import Curriculum
+from eclip.training.curriculum import ALWAYS
 from eclip.training.methods.eclip import Eclip, EclipConfig
 from eclip.training.methods.method import MethodConfig
-
-ALWAYS = Curriculum(cold=0, warm=0, cool=0, start=1, peak=1, final=1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +50,11 @@ class NaiveConfig(MethodConfig):
     def expert_heatmaps(self) -> Heatmaps:
         """What stands in the place of the recorded heatmaps."""
         return self.heatmaps
+
+    @property
+    def expert_slices(self) -> int:
+        """In how many shares of time the processor is given the heatmaps."""
+        return self.processor.slices
 
     def _as_eclip(self) -> EclipConfig:
         return EclipConfig(

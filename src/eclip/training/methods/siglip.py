@@ -23,6 +23,7 @@ class SiglipConfig(MethodConfig):
 
     name = "siglip"
     summary = "the sigmoid loss in the place of InfoNCE"
+    starting_temperature = 0.1  # section 3.2 of Zhai et al.: s starts at 10
 
     bias: float | None = None
 

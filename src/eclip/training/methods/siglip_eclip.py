@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from eclip.models.dual_encoder import DualEncoder
 from eclip.training.methods.eclip import Eclip, EclipConfig
-from eclip.training.methods.siglip import SigmoidContrast
+from eclip.training.methods.siglip import SiglipConfig, SigmoidContrast
 
 
 @dataclass(slots=True, kw_only=True)
@@ -17,6 +17,7 @@ class SiglipEclipConfig(EclipConfig):
 
     name = "siglip-eclip"
     summary = "eclip with the sigmoid loss"
+    starting_temperature = SiglipConfig.starting_temperature
 
     bias: float | None = None
 

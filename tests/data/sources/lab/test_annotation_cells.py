@@ -1,4 +1,4 @@
-"""Oracles: coordinates computed by hand; any text in a cell or file gives annotations and rejections."""
+"""Oracles: coordinates computed by hand; any text in a cell gives annotations and rejections."""
 
 import json
 
@@ -8,26 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from broken_files import TRIED, broken
-from eclip.annotations.annotation import Annotation
-from eclip.annotations.reading import Rejection
-from eclip.data.images import Shrunk, decode
-from eclip.data.sources.lab.annotation_cells import BoxCell, GazeCell, GazeFile, MaskCell, Parts
+from broken_files import TRIED
+from eclip.data.images import decode
+from eclip.data.sources.lab.annotation_cells import BoxCell, GazeCell, MaskCell, Parts
+from lab_annotations import IMAGE, apart
 
-IMAGE = Shrunk(np.zeros((30, 40), np.uint8), original_height=300, original_width=400)
 ROW = {"file": "table.csv", "row": "row 2"}
-
-
-def apart(found):
-    """(annotations, rejections)."""
-    found = list(found)
-    assert all(isinstance(item, Annotation | Rejection) for item in found)
-    for item in found:
-        if isinstance(item, Rejection):
-            item.reason.encode()
-            assert "\n" not in item.reason
-            assert len(item.reason) < 2500  # a path is told twice
-    return [i for i in found if isinstance(i, Annotation)], [i for i in found if isinstance(i, Rejection)]
 
 
 def boxes(cell):
@@ -36,11 +22,6 @@ def boxes(cell):
 
 def masks(root, cell):
     return apart(MaskCell(cell=cell, root=root, reader="R", **ROW)(IMAGE))
-
-
-def gaze(root, content, image=IMAGE):
-    (root / "g.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return apart(GazeFile(path=root / "g.csv", kind="gaze", reader="R")(image))
 
 
 def test_boxes_are_fractions_of_the_original_image():
@@ -158,70 +139,6 @@ def test_a_mask_that_cannot_be_used_costs_no_other(tmp_path):
     assert "is not JSON" in masks(tmp_path, "{left")[1][0].reason
 
 
-def test_fixations_in_pixels_or_fractions(tmp_path):
-    (pixels,), _ = gaze(tmp_path, "start,end,x,y,sigma_x,sigma_y\n1,2,100,225,20,18\n3,3.5,-40,330,,0\n")
-    assert [(f.x, f.y, f.start, f.end, f.sigma_x, f.sigma_y) for f in pixels.fixations] == [
-        (0.25, 0.75, 1, 2, 0.05, 0.06),
-        (-0.1, 1.1, 3, 3.5, None, None),
-    ]
-    (fractions,), _ = gaze(tmp_path, "x_fraction,y_fraction,start,end,sigma_x\n0.25,0.75,1,2,0.05\n")
-    assert fractions.fixations[0].sigma_x == 0.05
-    assert (fractions.fixations[0].x, fractions.fixations[0].y) == (0.25, 0.75)
-    assert (fractions.kind, fractions.reader) == ("gaze", "R")
-
-
-def test_samples_become_fixations(tmp_path):
-    rest = [f"{i * 0.01:.2f},{200 + i % 2},150" for i in range(31)]
-    lost = ["0.31,,", "0.32,.,.", "0.33,nan,1"]
-    fast = [f"{0.34 + i * 0.01:.2f},{i * 80},{i * 60}" for i in range(5)]
-    (annotation,), rejected = gaze(tmp_path, "\n".join(["time,x,y", *rest, *lost, *fast, "later,1,1"]))
-    (fixation,) = annotation.fixations
-    assert (fixation.start, fixation.end) == (0.0, pytest.approx(0.3))
-    assert fixation.x == pytest.approx((200 + 15 / 31) / 400, abs=1e-9)
-    assert fixation.y == pytest.approx(0.5, abs=1e-9)
-    assert [(r.row, "expected a number" in r.reason) for r in rejected] == [("line 41", True)]
-
-
-def test_a_wrong_line_costs_no_other(tmp_path):
-    (annotation,), rejected = gaze(
-        tmp_path, "x,y,start,end\n1,2,3,4\n1,?,3,4\n1,2,4,3\n1,2\n1,inf,3,4\n5,6,7,8\n"
-    )
-    assert [f.start for f in annotation.fixations] == [3, 7]
-    assert sorted(r.row for r in rejected) == ["line 3", "line 4", "line 5", "line 6"]
-
-
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ("x,y,start\n1,2,3\n", "no column 'end'"),
-        ("x,start,end\n1,2,3\n", "no column 'y'"),
-        ("time,x_fraction\n1,2\n", "no column 'y_fraction'"),
-        ("", "no column 'x'"),
-        ("x,y,start,end\n", "no fixation"),
-        ("x,y,time\n9,9,1\n", "no fixation"),
-        ("x;y;start;end\n1;2;3;4\n", "with commas between them; there are: x;y;start;end"),
-        ("X,Y,start,end\n1,2,3,4\n", "there are: X, Y, start, end"),
-        ("x,y,start,end\n0.5,0.5,3,4\n1,0,4,5\n", "name the columns x_fraction and y_fraction"),
-        ("x,y,time\n0.5,0.5,3\n,,4\n", "name the columns x_fraction and y_fraction"),
-        ("x,y,time\nnan,nan,3\n,,3.01\n", "no fixation"),
-        ("x,y,start,end\n9,9,0,220\n9,9,240,400\n", "fixations of 190 s; expected start and end in seconds"),
-        ("x,y,time\n9,9,0\n9,9,16\n9,9,32\n", "samples that are 16 s apart"),
-        ("x,y,time\n9,9,2\n9,9,1\n9,9,0\n", "samples that are -1 s apart; expected times that rise"),
-    ],
-)
-def test_files_without_a_fixation_are_told(tmp_path, content, reason):
-    annotations, (rejection,) = gaze(tmp_path, content)
-    assert not annotations
-    assert rejection.file.endswith("g.csv")
-    assert reason in rejection.reason
-
-
-def test_one_long_fixation_is_no_wrong_unit(tmp_path):
-    (annotation,), rejected = gaze(tmp_path, "x,y,start,end\n9,9,0,90\n9,9,90,90.2\n9,9,91,91.2\n")
-    assert not rejected
-    assert [f.end for f in annotation.fixations] == [90, 90.2, 91.2]
-
-
 def test_several_readers_stay_several_annotations(tmp_path):
     (tmp_path / "a.csv").write_text("x,y,start,end\n1,2,3,4\n")
     options = {"root": tmp_path, "kind": "pointer", "reader": "R", **ROW}
@@ -253,20 +170,3 @@ def test_any_cell_gives_annotations_and_rejections(tmp_path_factory, cell, kind)
     root = tmp_path_factory.getbasetemp()
     annotations, _ = boxes(cell) if kind == "boxes" else masks(root, cell)
     assert all(np.isfinite(annotation.region.points).all() for annotation in annotations)
-
-
-FIXATIONS = b"x,y,start,end,sigma_x\n1,2,3,4,5\n10,20,4,5,\n30,40,6,7,8\n"
-SAMPLES = b"time,x,y\n" + b"".join(
-    b"%d.%02d,100,%d\n" % (i // 50, i % 50 * 2, 50 + i // 30) for i in range(60)
-)
-
-
-@settings(max_examples=250, deadline=None)
-@given(st.sampled_from([FIXATIONS, SAMPLES]).flatmap(broken))
-def test_any_gaze_file_gives_finite_fixations_or_rejections(tmp_path_factory, content):
-    TRIED["csv: gaze files"] += 1
-    annotations, rejected = gaze(tmp_path_factory.getbasetemp(), content)
-    assert annotations or rejected
-    for fixation in (f for a in annotations for f in a.fixations):
-        assert np.isfinite([fixation.x, fixation.y, fixation.start, fixation.end]).all()
-        assert fixation.end >= fixation.start

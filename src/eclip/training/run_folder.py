@@ -1,0 +1,69 @@
+"""A run folder before training: a new one, or the one to go on with."""
+
+from pathlib import Path
+
+import torch
+import yaml
+from lightning.pytorch.utilities import rank_zero_only
+
+from eclip.data.store import Store
+from eclip.errors import InputError
+from eclip.training.config import TrainConfig
+
+CONFIG = "config.yaml"
+
+
+@rank_zero_only
+def check_empty(out: Path) -> None:
+    """Refuse to write over something; asked by the first process alone, for the others may come when it has begun.
+
+    Raises:
+        InputError: `out` holds something.
+    """
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise InputError(f"{out}: not empty; add --resume to go on with this run, or choose another --out")
+
+
+@rank_zero_only
+def begin(config: TrainConfig, out: Path, store: Store, *, recipe: str) -> None:
+    """Make the folder and say in it what was asked for."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        config.save(out / CONFIG, recipe=recipe, data=str(store.path), data_fingerprint=store.fingerprint)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+
+
+def checkpoint_to_resume(config: TrainConfig, out: Path, store: Store) -> Path | None:
+    """The last checkpoint of a run, if it has one.
+
+    Raises:
+        InputError: There is no run, or it was another one.
+    """
+    path = out / CONFIG
+    if not path.is_file():
+        raise InputError(f"{out}: no run to resume here (no {CONFIG}); leave out --resume to start one")
+    wanted = config.to_dict() | {"data_fingerprint": store.fingerprint}
+    before = yaml.safe_load(path.read_text())
+    changed = [name for name, value in wanted.items() if before.get(name) != value]
+    if changed:
+        raise InputError(
+            f"{path}: differs from what is asked for in {', '.join(changed)}; resume with the run's own options "
+            "and data, or start a new run with another --out"
+        )
+    last = out / "checkpoints" / "last.ckpt"
+    return last if last.is_file() else None
+
+
+def step_of(checkpoint: Path) -> int:
+    """How many steps were done when it was written.
+
+    Raises:
+        InputError: It is broken.
+    """
+    try:
+        return int(torch.load(checkpoint, weights_only=True, map_location="cpu")["global_step"])
+    except (RuntimeError, EOFError, KeyError) as error:
+        raise InputError(
+            f"{checkpoint}: not a whole checkpoint ({type(error).__name__}); delete it and resume again"
+        ) from error
