@@ -17,10 +17,10 @@ class SpotModel:
 
     def __init__(self, *, noise=0.3, seed=0, path=None, processor=False):
         self.noise, self.seed, self.path, self.processor = noise, seed, path, processor
-        self.fingerprint = f"{seed:016x}"
+        self.fingerprint = f"{seed:08x}{round(noise * 1000):08x}"
         self.calls = 0
 
-    def embed_images(self, images, *, batch_size=64, progress=False):
+    def embed_images(self, images, **_):
         contents = [images[i] for i in range(len(images))]
         pixels = [decode(image) for image in contents]
         kinds = [
@@ -28,7 +28,7 @@ class SpotModel:
         ]
         return self._vectors(kinds, [p.tobytes() for p in pixels])
 
-    def embed_texts(self, texts, *, batch_size=256, progress=False):
+    def embed_texts(self, texts, **_):
         kinds = [next((f for f, name in enumerate(FINDINGS) if name.lower() in t.lower()), 3) for t in texts]
         return self._vectors(kinds, [text.encode() for text in texts])
 

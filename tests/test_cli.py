@@ -19,9 +19,10 @@ FLAGS = {
     "data phantom": "out studies annotated seed workers",
     "data build": "",  # below, a source at a time
     "data inspect": "out",
-    "evaluate": "model data out tasks split prompts seed",
-    "compare": "",
-    "embed": "model out data images texts",
+    "evaluate": "model data out tasks split prompts seed prompt-embeddings print-prompts "
+    "no-print-prompts allow-leaks no-allow-leaks cache no-cache",
+    "compare": "out metrics margin seed",
+    "embed": "model out data images texts precision",
     "export": "model out format results",
     "demo": "out seed",
     "train": "",  # below
@@ -195,6 +196,8 @@ def test_missing_folders_are_named(tmp_path, capsys):
         ["evaluate", "--model", nowhere, "--data", nowhere, "--out", out],
         ["embed", "--model", nowhere, "--images", "a.jpg", "--out", out],
         ["compare", nowhere, nowhere],
+        ["export", "--model", nowhere, "--out", out],
+        ["export", "--model", "m", "--out", out, "--results", nowhere],
     ]:
         assert str(nowhere) in refused(arguments, capsys)
         assert not out.exists()

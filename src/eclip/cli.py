@@ -78,38 +78,76 @@ def evaluate(
     split: str = "test",
     prompts: str = "phantom",
     seed: int = 0,
+    prompt_embeddings: Path | None = None,
+    print_prompts: bool = False,
+    allow_leaks: bool = False,
+    cache: bool = True,
 ) -> None:
     """Judge a model on a store: results.json, per-sample values and a page, an interval on every number.
 
     Example: eclip evaluate --model runs/eclip --data stores/phantom --out runs/eclip/evaluation
+    Example: eclip evaluate --model embeddings.parquet --data stores/phantom --out evaluation --tasks retrieval
 
     Args:
-        model: Model folder, training run or hub id.
+        model: Model folder, training run, hub id, open_clip:NAME/PRETRAINED, or a file of embeddings made elsewhere
+            (.parquet, .npz).
         data: Study store.
         out: Folder to write to.
         tasks: zero-shot, retrieval, embedding-quality; all that the store allows if not given.
         split: Which studies: train, validate or test.
         prompts: Prompt set for zero-shot classification: a name or a YAML file.
         seed: Of the bootstrap.
+        prompt_embeddings: Where the model is a file: embeddings of the prompts (input, embedding).
+        print_prompts: Print the sentences of the prompt set, one a line, and stop: to embed them elsewhere.
+        allow_leaks: Go on although the model was trained on patients of the split.
+        cache: Keep embeddings in $ECLIP_CACHE, or ~/.cache/eclip/embeddings, and take them from there.
     """
     from eclip.data.store import Store
+    from eclip.evaluation.cache import cache_folder
+    from eclip.evaluation.embedding_file import open_model
     from eclip.evaluation.evaluate import evaluate as run
-    from eclip.models.model import load
+    from eclip.evaluation.prompts import prompt_set
 
-    run(load(model), Store.open(data), out=out, tasks=tasks, split=split, prompts=prompts, seed=seed)
+    if print_prompts:
+        print("\n".join(prompt_set(prompts).sentences))
+        return
+    run(
+        open_model(model, prompt_embeddings=prompt_embeddings),
+        Store.open(data),
+        out=out,
+        tasks=tasks,
+        split=split,
+        prompts=prompts,
+        seed=seed,
+        allow_leaks=allow_leaks,
+        cache=cache_folder() if cache else None,
+    )
 
 
-def compare(folders: Positional[tuple[Path, ...]], /) -> None:
+def compare(
+    models: Positional[tuple[Path, ...]],
+    /,
+    *,
+    out: Path | None = None,
+    metrics: tuple[str, ...] = (),
+    margin: float | None = None,
+    seed: int = 0,
+) -> None:
     """Compare evaluations on the same studies: differences to the first, paired intervals and p values.
 
     Example: eclip compare runs/clip/evaluation runs/eclip/evaluation
+    Example: eclip compare clip=runs/clip-0,runs/clip-1 eclip=runs/eclip-0,runs/eclip-1 --out table.tex
 
     Args:
-        folders: Folders that `eclip evaluate` wrote.
+        models: Folders that `eclip evaluate` wrote; NAME=A,B,C for several training runs of one model.
+        out: File to write to, .json, .md or .tex; comparison.json in the last folder if not given.
+        metrics: Compare only these: TASK or TASK/METRIC. p is corrected for their number, so choose before you look.
+        margin: A difference as small as this does not matter; says which are equivalent.
+        seed: Of the bootstrap.
     """
     from eclip.evaluation.comparison import compare as run
 
-    run(list(folders))
+    run(list(models), out=out, metrics=metrics, margin=margin, seed=seed)
 
 
 def embed(
@@ -119,6 +157,7 @@ def embed(
     data: Path | None = None,
     images: tuple[Path, ...] = (),
     texts: tuple[str, ...] = (),
+    precision: Literal["auto", "32", "bf16"] = "auto",
 ) -> None:
     """Write embeddings as Parquet.
 
@@ -126,11 +165,12 @@ def embed(
     Example: eclip embed --model runs/eclip --images a.jpg b.jpg --out images.parquet
 
     Args:
-        model: Model folder, training run or hub id.
+        model: Model folder, training run, hub id or open_clip:NAME/PRETRAINED.
         out: Parquet file: image_id, image_embedding, text_embedding, or input, embedding.
         data: Study store: one row an image.
         images: Image files.
         texts: Texts.
+        precision: Of the computation: auto is bf16 where the processor is faster with it; 32 gives what evaluate uses.
     """
     from eclip.data.store import Store
     from eclip.evaluation.embeddings import write_embeddings
@@ -139,7 +179,7 @@ def embed(
     if (data is not None) + bool(images) + bool(texts) != 1:
         raise InputError("eclip embed: give exactly one of --data, --images and --texts")
     store = Store.open(data) if data is not None else None
-    rows = write_embeddings(load(model), out, store=store, images=images, texts=texts)
+    rows = write_embeddings(load(model), out, store=store, images=images, texts=texts, precision=precision)
     console.print(f"{rows} rows: {out}")
 
 

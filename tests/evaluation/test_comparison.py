@@ -1,16 +1,20 @@
 """Models against each other: from folders, on the same studies or not at all."""
 
 import json
+import re
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from eclip.errors import InputError
 from eclip.evaluation.comparison import compare
+from eclip.evaluation.contenders import contenders_of
 from eclip.evaluation.evaluate import evaluate
 from eclip.evaluation.results import Evaluation
+from eclip.evaluation.tables import comparison_latex, comparison_markdown
 from small_evaluations import SpotModel
-from small_stores import small_store
+from small_stores import FINDINGS, small_store
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +25,11 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folders(store, tmp_path_factory):
     runs = tmp_path_factory.mktemp("runs")
+    prompts = runs / "small.yaml"
+    prompts.write_text("classes:\n" + "".join(f"  {name}: [There is {name}.]\n" for name in FINDINGS))
     models = {"weak": SpotModel(noise=1.5), "strong": SpotModel(noise=0.1, seed=1)}
     for name, model in models.items():
-        evaluate(model, store, out=runs / name / "evaluation")
+        evaluate(model, store, out=runs / name / "evaluation", prompts=str(prompts))
     return [runs / name / "evaluation" for name in models]
 
 
@@ -39,7 +45,8 @@ def test_differences_are_those_of_the_results_and_the_better_model_is_called_bet
             assert found["second"] == second.metrics[task][name].value
             assert found["value"] == pytest.approx(found["second"] - found["first"], abs=2e-6)
             assert found["low"] <= found["high"]
-            assert (found["verdict"] == "within noise") == (found["low"] <= 0 <= found["high"])
+            in_doubt = found["low"] <= 0 <= found["high"] or found.get("p_adjusted", 0) > 0.05
+            assert (found["verdict"] == "within noise") == in_doubt
     assert content["models"]["strong"]["embedding-quality"]["alignment"]["verdict"] == "better"
     assert not [name for name in content["models"]["strong"]["retrieval"] if "image_blind" in name]
     printed = capsys.readouterr().out
@@ -88,6 +95,116 @@ def test_other_prompts_are_refused(store, tmp_path):
     assert list(compare([tmp_path / "a", tmp_path / "b"])["models"]["b"]) == [
         "retrieval"
     ]  # nothing was classified
+
+
+@pytest.fixture(scope="module")
+def runs(store, tmp_path_factory):
+    """Two trainings of one model, and one of another."""
+    folder = tmp_path_factory.mktemp("seeds")
+    for name, noise, seed in (("a-0", 0.8, 0), ("a-1", 0.8, 1), ("b-0", 0.5, 2)):
+        evaluate(SpotModel(noise=noise, seed=seed), store, out=folder / name / "evaluation")
+    return folder
+
+
+def test_several_runs_of_a_model_count_together(runs, capsys, tmp_path):
+    words = [f"a={runs / 'a-0'},{runs / 'a-1'}", f"b={runs / 'b-0'}"]
+    content = compare(words, out=tmp_path / "all.json")
+    single = [Evaluation.read(runs / name / "evaluation").metrics for name in ("a-0", "a-1", "b-0")]
+    assert content["meta"]["runs"] == {"a": 2, "b": 1}
+    for task, numbers in content["models"]["b"].items():
+        for name, found in numbers.items():
+            values = [metrics[task][name].value for metrics in single]
+            assert found["first"] == pytest.approx(sum(values[:2]) / 2, abs=2e-6)
+            assert found["second"] == pytest.approx(values[2], abs=2e-6)
+            assert "p_swapped" not in found
+    printed = capsys.readouterr().out
+    assert "b against a" in printed
+    assert "Training runs: a 2, b 1" in printed
+    assert "but not that of b" in printed
+
+
+def test_runs_that_differ_widen_the_interval(runs, tmp_path):
+    def interval(*words):
+        found = compare(words, out=tmp_path / "x.json", metrics=["embedding-quality/uniformity_image"])
+        number = found["models"]["b"]["embedding-quality"]["uniformity_image"]
+        return number["high"] - number["low"]
+
+    one = interval(f"a={runs / 'a-0'}", f"b={runs / 'b-0'}")
+    assert interval(f"a={runs / 'a-0'},{runs / 'a-1'}", f"b={runs / 'b-0'}") > one
+
+
+def test_only_the_metrics_that_are_chosen_are_compared_and_counted(folders, tmp_path):
+    everything = compare(folders, out=tmp_path / "a.json")
+    chosen = ["zero-shot/accuracy", "zero-shot/auroc/Edema", "retrieval"]
+    found = compare(folders, out=tmp_path / "b.json", metrics=chosen)
+    compared = {
+        f"{task}/{name}"
+        for task, numbers in found["models"]["strong"].items()
+        for name, d in numbers.items()
+        if "p_adjusted" in d
+    }
+    assert set(chosen[:2]) < compared
+    assert {key.split("/")[0] for key in compared} == {"zero-shot", "retrieval"}
+    assert found["meta"]["comparisons"] == len(compared) < everything["meta"]["comparisons"]
+    alone = compare(folders, out=tmp_path / "c.json", metrics=chosen[:1])["models"]["strong"]["zero-shot"]
+    assert alone["accuracy"]["p_adjusted"] == alone["accuracy"]["p"]
+
+
+def test_tables_for_papers(folders, tmp_path):
+    content = compare(folders, out=tmp_path / "t.md")
+    compare(folders, out=tmp_path / "t.tex")
+    assert (tmp_path / "t.md").read_text() == comparison_markdown(content)
+    assert (tmp_path / "t.tex").read_text() == comparison_latex(content)
+    assert content["best"]["embedding-quality"]["alignment"] == "strong"
+    assert "uniformity_image" in content["best"]["embedding-quality"]
+    assert content["best"]["embedding-quality"]["uniformity_image"] == "weak"
+    for task, numbers in content["models"]["strong"].items():
+        for name, d in numbers.items():
+            if "p_adjusted" in d:
+                assert (name in content["best"].get(task, {})) == (d["verdict"] in {"better", "worse"})
+
+
+def test_a_margin_says_what_is_equivalent(folders, tmp_path):
+    found = compare([folders[0], folders[0]], out=tmp_path / "m.json", margin=0.01)
+    assert found["meta"]["margin"] == 0.01
+    (model,) = found["models"].values()
+    assert model["zero-shot"]["accuracy"]["verdict"] == "equivalent within 0.01"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"out": Path("table.xlsx")}, "must end in .json, .md or .tex"),
+        ({"margin": 0.0}, "--margin 0: must be above 0"),
+        ({"margin": float("nan")}, "--margin nan"),
+        ({"metrics": ["zero-shot/acuracy"]}, "--metrics zero-shot/acuracy: not in both evaluations"),
+    ],
+)
+def test_bad_options_are_one_line(folders, options, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        compare(folders, **options)
+
+
+def test_a_file_that_cannot_be_written_is_one_line(folders, tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        compare(folders, out=tmp_path / "nowhere" / "t.md")
+
+
+def test_a_run_twice_and_one_name_twice_are_refused(runs):
+    with pytest.raises(InputError, match="a: a run is given twice"):
+        compare([f"a={runs / 'a-0'},{runs / 'a-0'}", runs / "b-0"])
+    with pytest.raises(InputError, match="two models are called 'a'"):
+        compare([f"a={runs / 'a-0'}", f"a={runs / 'b-0'}"])
+    with pytest.raises(InputError, match="not an evaluation"):
+        compare([f"a={runs / 'a-0'},{runs / 'a-9'}", runs / "b-0"])
+
+
+def test_a_folder_with_an_equals_sign_and_a_comma_is_a_folder(runs, store):
+    strange = runs / "lr=1,2"
+    evaluate(SpotModel(), store, out=strange)
+    found = contenders_of([runs / "a-0", strange, f"c={strange}"])
+    assert [c.name for c in found] == ["a-0", "lr=1,2", "c"]
+    assert [len(c.runs) for c in found] == [1, 1, 1]
 
 
 def test_one_folder_is_too_few(folders):

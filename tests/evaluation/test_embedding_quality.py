@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from eclip.evaluation import embedding_quality
+from eclip.evaluation.bootstrap import summarise
 from eclip.evaluation.embedding_quality import uniformity
-from eclip.evaluation.statistics import summarise
 from small_evaluations import embeddings, unit_rows
 
 

@@ -9,9 +9,11 @@ import pytest
 
 from eclip.data.store import Store, write_store
 from eclip.errors import InputError
+from eclip.evaluation.embedding_map import findings
 from eclip.evaluation.evaluate import evaluate
-from eclip.evaluation.page import RunView, findings, metric_label, write_page
+from eclip.evaluation.page import RunView, write_page
 from eclip.evaluation.results import Evaluation
+from eclip.evaluation.wording import metric_label
 from small_evaluations import SpotModel, unit_rows
 from small_evaluations import embeddings as made_up
 from small_stores import small_study

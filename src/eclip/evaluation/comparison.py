@@ -1,6 +1,6 @@
 """Models against each other on the same studies: paired differences, intervals, p values."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,113 +9,127 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from eclip.errors import InputError
-from eclip.evaluation import statistics
-from eclip.evaluation.results import Evaluation, rounded, write_json
-from eclip.evaluation.retrieval import IMAGE_BLIND
+from eclip.evaluation.bootstrap import REPLICATES, Replicates, metric
+from eclip.evaluation.contenders import contenders_of
+from eclip.evaluation.differences import (
+    best_of,
+    by_task,
+    chosen_keys,
+    differences_of,
+    measured,
+    patients_of,
+)
+from eclip.evaluation.results import rounded, write_json
 from eclip.evaluation.statistics import Difference
-from eclip.evaluation.tasks import TASKS, headlines
+from eclip.evaluation.tables import comparison_latex, comparison_markdown, p_words, remark
 
 COMPARISON = "comparison.json"
-_COLUMNS = ("first", "second", "difference", "95 % interval", "p", "n", "")
-Differences = dict[str, dict[str, Difference]]
+_COLUMNS = ("first", "second", "difference", "95 % interval", "p", "adjusted p", "n", "")
 
 
-def compare(folders: Sequence[Path | str], *, out: Path | None = None, seed: int = 0) -> dict[str, Any]:
-    """Compare evaluations with the first of them, print one table, and write `comparison.json`.
+def compare(
+    models: Sequence[Path | str],
+    *,
+    out: Path | None = None,
+    metrics: Sequence[str] = (),
+    margin: float | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Compare models with the first of them, print a table for each other one, and write a file.
 
     Args:
-        folders: Two or more that `eclip evaluate` wrote, on the same studies.
-        out: File to write to; `comparison.json` in the last folder if not given.
+        models: Two or more: FOLDER, or NAME=FOLDER,FOLDER,… for several training runs of one model; what `eclip
+            evaluate` wrote on the same studies.
+        out: File to write to: .json, .md or .tex; `comparison.json` in the last folder if not given.
+        metrics: TASK or TASK/METRIC, which alone are compared; all that first tables show if there are none. The p
+            values are corrected for as many as these are, so choose before you look.
+        margin: A difference as small as this does not matter; those whose interval lies within are equivalent.
         seed: Of the bootstrap.
 
     Returns:
-        What stands in the file: `{"baseline": name, "models": {name: {task: {metric: {first, second, value, low,
-        high, p, n, verdict}}}}, "meta": {…}}`, where value is the difference, this model minus the baseline.
+        What stands in the JSON file: `{"baseline": name, "models": {name: {task: {metric: {first, second, value, low,
+        high, p, n, direction, verdict, p_swapped, p_adjusted}}}}, "values": {name: {task: {metric: {value, low, high,
+        …}}}}, "best": {task: {metric: name}}, "meta": {…}}`. A model's value is the mean over its runs, a difference
+        this model minus the baseline; the best is better than each of the others.
 
     Raises:
-        InputError: Fewer than two folders, one is not an evaluation, or they are of different studies.
+        InputError: Fewer than two models, a folder is not an evaluation, they are of different studies, no such
+            metric, a margin that is not above 0, or a file of another kind.
     """
-    if len(folders) < 2:
-        raise InputError("eclip compare: give two or more folders that `eclip evaluate` wrote")
-    evaluations = [Evaluation.read(folder) for folder in folders]
-    names = names_of(evaluations)
-    baseline, others = evaluations[0], evaluations[1:]
+    write = _writer(out)
+    if margin is not None and not margin > 0:
+        raise InputError(f"--margin {margin:g}: must be above 0; the largest difference that does not matter")
+    contenders = contenders_of(models)
+    names, runs = [c.name for c in contenders], [c.runs for c in contenders]
+    numbers = measured(runs, seed=seed)
+    chosen = chosen_keys(numbers, metrics)
+    found = differences_of(runs, numbers, chosen, margin=margin, seed=seed)
+    values = [{key: rounded(asdict(metric(own[key]))) for key in chosen if key in own} for own in numbers]
+    content: dict[str, Any] = {
+        "baseline": names[0],
+        "models": {
+            name: by_task({key: _entry(numbers[0][key], own[key], d) for key, d in ds.items()})
+            for name, own, ds in zip(names[1:], numbers[1:], found, strict=True)
+        },
+        "values": {name: by_task(own) for name, own in zip(names, values, strict=True)},
+        "best": by_task({key: names[i] for key, i in best_of(numbers, chosen).items()}),
+        "meta": {
+            "seed": seed,
+            "bootstrap_replicates": REPLICATES,
+            "n": runs[0][0].meta["n"],
+            "patients": len(set(patients_of(runs))),
+            "runs": {c.name: len(c.runs) for c in contenders},
+            "comparisons": sum(d.p_adjusted is not None for ds in found for d in ds.values()),
+        }
+        | ({} if margin is None else {"margin": margin}),
+    }
     console = Console()
     if not console.is_terminal:
-        console.width = 112  # of the table; rich would assume 80 and break its lines
-    models: dict[str, Any] = {}
-    for name, evaluation in zip(names[1:], others, strict=True):
-        found = differences(baseline, evaluation, seed=seed)
-        models[name] = {
-            task: {metric: _entry(task, metric, baseline, evaluation, d) for metric, d in numbers.items()}
-            for task, numbers in found.items()
-        }
-        console.print(_table(names[0], name, models[name]))
-    meta = {"seed": seed, "bootstrap_replicates": statistics.REPLICATES, "n": baseline.meta["n"]}
-    content = {"baseline": names[0], "models": models, "meta": meta}
-    write_json(out or evaluations[-1].folder / COMPARISON, content)
+        console.width = 128  # of the table; rich would assume 80 and break its lines
+    for name, tasks in content["models"].items():
+        console.print(_table(names[0], name, tasks))
+    console.print(remark(content["meta"]), highlight=False)
+    path = out or runs[-1][-1].folder / COMPARISON
+    try:
+        write(path, content)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     return content
 
 
-def differences(first: Evaluation, second: Evaluation, *, seed: int = 0) -> Differences:
-    """Second minus first for each metric of each task that both have.
+def _entry(first: Replicates, second: Replicates, found: Difference) -> dict[str, Any]:
+    return rounded({"first": first.value, "second": second.value} | asdict(found))
+
+
+def _writer(out: Path | None) -> Callable[[Path, Mapping[str, Any]], None]:
+    """What writes a file of that kind.
 
     Raises:
-        InputError: They are of different studies.
+        InputError: There is none.
     """
-    check_same_studies(first, second)
-    patients = first.per_sample["patient_id"].tolist()
-    found: Differences = {}
-    for name, task in TASKS.items():
-        if name in first.metrics and name in second.metrics:
-            one, other = (task.statistics(e.task(name), e.embeddings) for e in (first, second))
-            one = {metric: s for metric, s in one.items() if not metric.endswith(IMAGE_BLIND)}  # of no model
-            found[name] = statistics.paired(one, other, patients, seed=seed)
-    return found
+    kind = ".json" if out is None else out.suffix
+    text = {".md": comparison_markdown, ".tex": comparison_latex}
+    if kind == ".json":
+        return write_json
+    if kind not in text:
+        raise InputError(f"--out {out}: must end in .json, .md or .tex")
+
+    def write(path: Path, content: Mapping[str, Any]) -> None:
+        path.write_text(text[kind](content), encoding="utf-8")
+
+    return write
 
 
-def check_same_studies(first: Evaluation, second: Evaluation) -> None:
-    """A paired test needs the same images in the same order, from the same store.
-
-    Raises:
-        InputError: They differ, or were classified with other prompts.
-    """
-    one, other = (e.per_sample["image_id"] for e in (first, second))
-    same_data = first.meta.get("data_fingerprint") == second.meta.get("data_fingerprint")
-    if not same_data or not one.equals(other):
-        raise InputError(
-            f"{second.folder}: {len(other)} images, not the same data as the {len(one)} of {first.folder}; "
-            "evaluate both on the same store and split"
-        )
-    both_classify = "zero-shot" in first.metrics and "zero-shot" in second.metrics
-    if both_classify and first.meta.get("prompts_fingerprint") != second.meta.get("prompts_fingerprint"):
-        raise InputError(
-            f"{second.folder}: prompt set {second.meta.get('prompts')!r} is not the {first.meta.get('prompts')!r} "
-            f"of {first.folder}; evaluate both with the same --prompts"
-        )
-
-
-def names_of(evaluations: Sequence[Evaluation]) -> list[str]:
-    """A name for each; the whole path where two would be called the same."""
-    names = [evaluation.name for evaluation in evaluations]
-    return [n if names.count(n) == 1 else str(e.folder) for n, e in zip(names, evaluations, strict=True)]
-
-
-def _entry(
-    task: str, metric: str, first: Evaluation, second: Evaluation, found: Difference
-) -> dict[str, Any]:
-    values = {"first": first.metrics[task][metric].value, "second": second.metrics[task][metric].value}
-    return values | rounded(asdict(found))
-
-
-def _table(first: str, second: str, tasks: dict[str, dict[str, dict[str, Any]]]) -> Table:
+def _table(first: str, second: str, tasks: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Table:
     title = f"{second} against {first}"
     table = Table(Column("metric", no_wrap=True), *_COLUMNS, box=None, title=title, title_justify="left")
     for task, numbers in tasks.items():
-        table.add_row(f"[bold]{task}[/]")
-        for name in headlines(numbers):
-            d = numbers[name]
+        compared = {name: d for name, d in numbers.items() if "p_adjusted" in d}
+        if compared:
+            table.add_row(f"[bold]{task}[/]")
+        for name, d in compared.items():
             values = (f"{d['first']:.3f}", f"{d['second']:.3f}", f"{d['value']:+.3f}")
             interval = f"{d['low']:+.3f} … {d['high']:+.3f}"
-            table.add_row(f"  {name}", *values, interval, f"{d['p']:.3f}", str(d["n"]), d["verdict"])
+            tests = (p_words(d["p"]), p_words(d["p_adjusted"]))
+            table.add_row(f"  {name}", *values, interval, *tests, str(d["n"]), d["verdict"])
     return table

@@ -9,9 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import eclip
 from eclip.data.store import Store
 from eclip.errors import InputError
-from eclip.models.model import Model
+from eclip.evaluation.cache import cached
+from eclip.evaluation.embedding_file import EmbeddingFile
+from eclip.models.model import Model, Precision
 
 _LABEL = "label/"
 
@@ -84,31 +87,62 @@ _TEXT_COLUMNS = ("image_id", "study_id", "patient_id", "text")
 
 
 def embed_store(
-    model: Model, store: Store, *, split: str | None = "test", progress: bool = True
+    model: Model | EmbeddingFile,
+    store: Store,
+    *,
+    split: str | None = "test",
+    progress: bool = True,
+    precision: Precision = "32",
+    cache: Path | None = None,
 ) -> Embeddings:
     """Embed a store's images and texts as a trained model is used: no augmentation, each text once.
 
     Args:
-        model: What embeds.
+        model: What embeds. Without embeddings of texts in its file, no study has a text.
         store: The studies.
         split: Which of them; None for all.
         progress: Whether to show a bar.
+        precision: As for `Model.embed_images`.
+        cache: Folder that vectors are kept in; None to compute them.
 
     Raises:
-        InputError: No study in that split.
+        InputError: No study in that split, or the file of embeddings lacks some.
     """
     rows = store.rows(split=split)
     if not len(rows):
         raise InputError(f"{store.path}: no study in split {split!r}; choose another with --split")
     columns = {name: _select(store.column(name), rows) for name in _TEXT_COLUMNS}
+    if isinstance(model, EmbeddingFile) and not model.has_texts:
+        columns["text"] = [""] * len(rows)
     names, label_NC = _label_matrix(_select(store.column("labels"), rows))
     texts, text_of_N = np.unique(np.array(columns["text"], dtype=object), return_inverse=True)
+
+    def vectors() -> dict[str, np.ndarray]:
+        if isinstance(model, EmbeddingFile):
+            image_ND = model.of_images(columns["image_id"])
+            if not model.has_texts:
+                return {"image": image_ND, "text": np.zeros_like(image_ND[:1])}
+            return {"image": image_ND, "text": model.of_texts(columns["image_id"], texts.tolist(), text_of_N)}
+        how: dict[str, Any] = {"progress": progress, "precision": precision}
+        return {
+            "image": model.embed_images(_StoredImages(store, rows), **how),
+            "text": model.embed_texts(texts.tolist(), **how),
+        }
+
+    key = {
+        "eclip": eclip.__version__,  # which may decode and resize otherwise than another
+        "model": model.fingerprint,
+        "data": store.fingerprint,
+        "split": split or "",
+        "precision": precision,
+    }
+    found = cached(None if isinstance(model, EmbeddingFile) else cache, key, vectors)
     return Embeddings(
         **columns,
         label_names=names,
         label_NC=label_NC,
-        image_ND=model.embed_images(_StoredImages(store, rows), progress=progress),
-        text_ND=model.embed_texts(texts.tolist(), progress=progress)[text_of_N],
+        image_ND=found["image"],
+        text_ND=found["text"][text_of_N],
     )
 
 
@@ -119,21 +153,21 @@ def write_embeddings(
     store: Store | None = None,
     images: Sequence[Path] = (),
     texts: Sequence[str] = (),
+    precision: Precision = "32",
 ) -> int:
     """Write embeddings of a whole store, of image files, or of texts as Parquet, and return how many rows.
 
     A store gives `image_id`, `image_embedding`, `text_embedding`; the others give `input`, `embedding`.
     """
     if store is not None:
-        all_of_it = embed_store(model, store, split=None)
+        all_of_it = embed_store(model, store, split=None, precision=precision)
         columns = {"image_id": pa.array(all_of_it.image_id, pa.string())}
         columns |= _vector_columns(image_embedding=all_of_it.image_ND, text_embedding=all_of_it.text_ND)
     else:
         inputs = [str(image) for image in images] or list(texts)
-        embed = (
-            model.embed_images(images, progress=True) if images else model.embed_texts(inputs, progress=True)
-        )
-        columns = {"input": pa.array(inputs, pa.string())} | _vector_columns(embedding=embed)
+        how: dict[str, Any] = {"progress": True, "precision": precision}
+        rows_ND = model.embed_images(images, **how) if images else model.embed_texts(inputs, **how)
+        columns = {"input": pa.array(inputs, pa.string())} | _vector_columns(embedding=rows_ND)
     table = pa.table(columns)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -147,7 +181,8 @@ class _StoredImages(Sequence[bytes]):
     """A store's encoded images, read when they are asked for: memory for one batch."""
 
     def __init__(self, store: Store, rows: np.ndarray) -> None:
-        self.store, self.rows = store, rows
+        self.image = store.table(["image"]).column(0)  # alone: an annotated row is much more to read
+        self.rows = rows
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -158,8 +193,11 @@ class _StoredImages(Sequence[bytes]):
     def __getitem__(self, index: slice) -> list[bytes]: ...
     def __getitem__(self, index: int | slice) -> bytes | list[bytes]:
         if isinstance(index, slice):
-            return [self.store[int(row)].image for row in self.rows[index]]
-        return self.store[int(self.rows[index])].image
+            return [self._bytes(row) for row in self.rows[index]]
+        return self._bytes(self.rows[index])
+
+    def _bytes(self, row: int) -> bytes:
+        return self.image[int(row)]["bytes"].as_py()
 
 
 def _select(column: list[Any], rows: np.ndarray) -> list[Any]:

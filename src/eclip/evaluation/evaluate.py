@@ -11,17 +11,21 @@ from rich.table import Column, Table
 import eclip
 from eclip.data.store import Store
 from eclip.errors import InputError
-from eclip.evaluation.embeddings import embed_store
+from eclip.evaluation.bootstrap import REPLICATES, summarise
+from eclip.evaluation.context import Context
+from eclip.evaluation.embedding_file import EmbeddingFile
+from eclip.evaluation.leaks import check_leaks
 from eclip.evaluation.page import RunView, write_page
 from eclip.evaluation.prompts import prompt_set
 from eclip.evaluation.results import PAGE, write_results
-from eclip.evaluation.statistics import REPLICATES, Metric, summarise
-from eclip.evaluation.tasks import TASKS, Context, headlines
+from eclip.evaluation.statistics import Metric
+from eclip.evaluation.tables import write_tables
+from eclip.evaluation.tasks import TASKS, headlines
 from eclip.models.model import Model
 
 
 def evaluate(
-    model: Model,
+    model: Model | EmbeddingFile,
     store: Store,
     *,
     out: Path,
@@ -29,66 +33,83 @@ def evaluate(
     split: str = "test",
     prompts: str = "phantom",
     seed: int = 0,
+    allow_leaks: bool = False,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """Judge a model on a store and write an evaluation folder.
 
     Args:
-        model: The model.
+        model: The model, or its embeddings in a file.
         store: The studies.
         out: Folder to write to.
-        tasks: Names out of `TASKS`; all that the store allows if there are none.
+        tasks: Names out of `TASKS`; the default ones that the store allows if there are none.
         split: Which studies: train, validate or test.
         prompts: Prompt set for zero-shot classification: a name or a YAML file.
         seed: Of the bootstrap.
+        allow_leaks: Judge a training run on patients that it was trained on.
+        cache: Folder that vectors are kept in, such as `cache_folder()`; None to compute them.
 
     Returns:
         What stands in `results.json`.
 
     Raises:
-        InputError: Unknown task or prompt set, no study in the split, or what a task needs is not in the store.
+        InputError: Unknown task or prompt set, no study in the split, what a task needs is not in the store or the
+            file, or the model was trained on patients of the split.
     """
     if unknown := [name for name in tasks if name not in TASKS]:
         raise InputError(f"--tasks {' '.join(unknown)}: no such task; there are {', '.join(TASKS)}")
     chosen = prompt_set(prompts)  # before the long work, which a typing mistake must not cost
     console = Console(stderr=True)
-    context = Context(model, store, embed_store(model, store, split=split), chosen)
+    seen = check_leaks(model.path, store, split=split, allow=allow_leaks)
+    context = Context(model=model, store=store, prompts=chosen, split=split, seed=seed, cache=cache)
+    embeddings = context.embeddings  # a split without studies is no reason to leave out one task
     tables: dict[str, pd.DataFrame] = {}
-    for name in tasks or TASKS:
+    for name in tasks or [name for name, task in TASKS.items() if task.default]:
+        console.print(f"{name}, split {split!r}, {len(embeddings)} images", highlight=False, soft_wrap=True)
         try:
             tables[name] = TASKS[name].per_sample(context)
         except InputError as error:
             if tasks:
                 raise
-            console.print(f"Left out: {error}", highlight=False)
+            console.print(f"Left out: {error}", highlight=False, soft_wrap=True)
     if not tables:
         raise InputError(
             f"{store.path}: no task can be done with split {split!r}; it needs labels or report texts"
         )
     metrics = {
-        name: summarise(
-            TASKS[name].statistics(table, context.embeddings), context.embeddings.patient_id, seed=seed
-        )
+        name: summarise(TASKS[name].statistics(table, embeddings), embeddings.patient_id, seed=seed)
         for name, table in tables.items()
     }
     meta = {
         "seed": seed,
-        "n": len(context.embeddings),
+        "n": len(embeddings),
         "split": split,
         "prompts": chosen.name,
         "prompts_fingerprint": chosen.fingerprint,
         "bootstrap_replicates": REPLICATES,
         "model_fingerprint": model.fingerprint,
         "data_fingerprint": store.fingerprint,
+        "patients_in_training": seen,
         "command": f"eclip evaluate --model {model.path} --data {store.path} --tasks {' '.join(tables)} "
-        f"--split {split} --prompts {prompts} --seed {seed} --out EVALUATION",
+        f"--split {split} --prompts {prompts} --seed {seed}{_further(model, allow_leaks)} --out EVALUATION",
         "eclip_version": eclip.__version__,
     }
-    results = write_results(out, metrics, meta=meta, tables=tables, embeddings=context.embeddings)
+    results = write_results(out, metrics, meta=meta, tables=tables, embeddings=embeddings)
+    write_tables(out, metrics)
     run = model.path.parent if model.path is not None and model.path.name == "model" else None
-    view = RunView(name=run.name if run else "model", evaluation=out, run=run, model=model)
+    if isinstance(model, EmbeddingFile):
+        view = RunView(name=model.path.stem, evaluation=out)
+    else:
+        view = RunView(name=run.name if run else "model", evaluation=out, run=run, model=model)
     write_page(out / PAGE, title=f"Evaluation of {view.name}", runs=[view], store=store)
     Console().print(_table(metrics))
     return results
+
+
+def _further(model: Model | EmbeddingFile, allow_leaks: bool) -> str:
+    """Options that most commands do without."""
+    prompts = model.prompts if isinstance(model, EmbeddingFile) else None
+    return (f" --prompt-embeddings {prompts}" if prompts else "") + " --allow-leaks" * allow_leaks
 
 
 def _table(metrics: Mapping[str, Mapping[str, Metric]]) -> Table:

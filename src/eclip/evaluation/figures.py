@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from eclip.evaluation.statistics import Metric
 
+Range = tuple[float, float]
 SERIES = 6  # colours for models; a seventh starts again
 _HEAT_RGB = np.array([255.0, 150.0, 30.0])
 _POINTS_A_LINE = 240
@@ -41,14 +42,31 @@ class Line:
     style: str
 
 
-def line_chart(lines: Sequence[Line], *, title: str, x_label: str) -> Markup:
-    """A small chart of curves with a quiet grid; its range leaves out the outermost 1 % of the values at each end."""
+def line_chart(
+    lines: Sequence[Line],
+    *,
+    title: str,
+    x_label: str,
+    x_range: Range | None = None,
+    y_range: Range | None = None,
+) -> Markup:
+    """A small chart of curves with a quiet grid.
+
+    Args:
+        lines: At least one.
+        title: What the description starts with.
+        x_label: Under the chart.
+        x_range: From where to where; without it x are counts, and all of them are shown.
+        y_range: The same; without it the outermost 1 % of the values at each end are left out.
+    """
     width, height, left, right, top, bottom = 340, 210, 46, 12, 10, 34
     x_all, y_all = (np.concatenate([getattr(line, axis) for line in lines]) for axis in ("x", "y"))
-    x_low, x_high = min(0.0, float(x_all.min())), max(1.0, float(x_all.max()))
-    y_ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_padded(*np.percentile(y_all, (1, 99))))
+    x_low, x_high = x_range or (min(0.0, float(x_all.min())), max(1.0, float(x_all.max())))
+    y_shown = y_range or _padded(*np.percentile(y_all, (1, 99)))
+    y_ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*y_shown)
     y_low, y_high = float(y_ticks[0]), float(y_ticks[-1])
-    x_ticks = [t for t in MaxNLocator(4, integer=True).tick_values(x_low, x_high) if x_low <= t <= x_high]
+    ticks = MaxNLocator(4, integer=x_range is None).tick_values(x_low, x_high)
+    x_ticks = [tick for tick in ticks if x_low <= tick <= x_high]
 
     def across(x: np.ndarray | float) -> np.ndarray:
         return left + (np.asarray(x) - x_low) / (x_high - x_low) * (width - left - right)
@@ -63,7 +81,7 @@ def line_chart(lines: Sequence[Line], *, title: str, x_label: str) -> Markup:
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{tick:.6g}</text>')
     parts += [
-        f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{tick:,.0f}</text>'
+        f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{_tick(tick)}</text>'
         for tick in x_ticks
     ]
     parts.append(
@@ -152,6 +170,10 @@ def overlay(image_HW: np.ndarray, heatmap_HW: np.ndarray) -> np.ndarray:
     """An image, uint8, with its heatmap in [0, 1] laid over it in one warm colour, uint8 (H, W, 3)."""
     strength = 0.7 * np.clip(heatmap_HW, 0, 1)[..., None]
     return (image_HW[..., None] * (1 - strength) + _HEAT_RGB * strength).astype(np.uint8)
+
+
+def _tick(value: float) -> str:
+    return f"{value:,.0f}" if value == round(value) else f"{value:.6g}"
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:

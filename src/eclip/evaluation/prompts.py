@@ -32,6 +32,11 @@ class PromptSet:
     classes: dict[str, list[str]]
 
     @property
+    def sentences(self) -> list[str]:
+        """All sentences, each once."""
+        return list(dict.fromkeys(sentence for texts in self.classes.values() for sentence in texts))
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits that change with any class or sentence, and with nothing else."""
         return hashlib.sha256(json.dumps(self.classes).encode()).hexdigest()[:16]

@@ -3,6 +3,7 @@
 results.json         {task: {metric: {value, low, high, n, direction, chance}}, "meta": {…}}
 per_sample.parquet   one row an image: image_id, patient_id, TASK/COLUMN
 embeddings.parquet   one row an image: ids, text, labels, image and text embedding
+results.md, .tex     a table of what stands first
 index.html           the page
 """
 

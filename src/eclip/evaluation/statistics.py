@@ -1,21 +1,19 @@
-"""Intervals on every number: bootstrap over patients, for one model and for the difference of two.
+"""Numbers made from samples, and what is reported of them.
 
 A number is written as a function of how often each sample counts. Weights of one give its value; the weights of a
-bootstrap draw give one replicate; two models under the same weights are compared in pairs. Images of one patient are
-not independent, so patients are drawn, not images (Davison & Hinkley 1997, section 3.8).
+draw of patients give one replicate; two models under the same weights are compared in pairs.
 
-Array names: B replicates, N samples, P patients.
+Array names: B replicates, N samples.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-REPLICATES = 2000
 Direction = Literal["higher", "lower"]
-_CELLS = 4_000_000  # weights held at a time
+NOISE = "within noise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,12 +25,14 @@ class Statistic:
         n: How many samples take part.
         direction: Which way is better.
         chance: The value that guessing would get, where that is known.
+        values: (N,) where the number is the mean of one value a sample, those, NaN where a sample takes no part.
     """
 
     of: Callable[[np.ndarray], np.ndarray]
     n: int
     direction: Direction = "higher"
     chance: float | None = None
+    values: np.ndarray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,8 +41,8 @@ class Metric:
 
     Attributes:
         value: On all samples.
-        low: 2.5th percentile of the bootstrap.
-        high: 97.5th percentile of the bootstrap.
+        low: Lower end of the interval.
+        high: Upper end.
         n: How many samples take part.
         direction: Which way is better.
         chance: The value that guessing would get, where that is known.
@@ -62,11 +62,15 @@ class Difference:
 
     Attributes:
         value: The difference.
-        low: 2.5th percentile of the paired bootstrap.
-        high: 97.5th percentile of the paired bootstrap.
-        p: Two-sided: twice the share of replicates on the other side of zero.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        p: Two-sided; below 0.05 where the interval leaves out zero.
         n: How many samples take part.
-        verdict: "within noise" where the interval includes zero, else "better" or "worse".
+        direction: Which way is better.
+        verdict: "better" or "worse"; "within noise" where the interval includes zero or `p_adjusted` is above 0.05;
+            "equivalent within …" where a margin was given and holds the interval.
+        p_swapped: Of approximate randomisation, for means of per-sample values of one run each.
+        p_adjusted: `p` corrected for the number of comparisons, for those that were counted among them.
     """
 
     value: float
@@ -74,19 +78,23 @@ class Difference:
     high: float
     p: float
     n: int
-    verdict: Literal["better", "worse", "within noise"]
+    direction: Direction
+    verdict: str
+    p_swapped: float | None = None
+    p_adjusted: float | None = None
 
 
 def mean(values_N: np.ndarray, *, direction: Direction = "higher", chance: float | None = None) -> Statistic:
     """The mean of per-sample values (N,); samples that are NaN take no part."""
+    values_N = values_N.astype(np.float64)
     known_N = ~np.isnan(values_N)
-    known = values_N[known_N].astype(np.float64)
+    known = values_N[known_N]
 
     def of(weights_BN: np.ndarray) -> np.ndarray:
         weights = weights_BN[:, known_N]
         return _divide(weights @ known, weights.sum(1))
 
-    return Statistic(of=of, n=len(known), direction=direction, chance=chance)
+    return Statistic(of=of, n=len(known), direction=direction, chance=chance, values=values_N)
 
 
 def median(
@@ -118,20 +126,22 @@ def auroc(score_N: np.ndarray, positive_N: np.ndarray, known_N: np.ndarray) -> S
         positive_N: bool (N,).
         known_N: bool (N,), the samples that take part.
     """
-    order = np.flatnonzero(known_N)[np.argsort(score_N[known_N], kind="stable")]
-    positive, ordered = positive_N[order], score_N[order]
-    first_of_tie = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]][: len(order)])
+    positives, negatives = (
+        rows[np.argsort(score_N[rows], kind="stable")]
+        for rows in (np.flatnonzero(known_N & positive_N), np.flatnonzero(known_N & ~positive_N))
+    )
+    lower_P, upper_P = (
+        np.searchsorted(score_N[negatives], score_N[positives], side) for side in ("left", "right")
+    )
 
     def of(weights_BN: np.ndarray) -> np.ndarray:
-        if not len(order):
-            return np.full(len(weights_BN), np.nan)
-        weights = weights_BN[:, order].astype(np.float64)
-        positives_BG = np.add.reduceat(weights * positive, first_of_tie, axis=1)
-        negatives_BG = np.add.reduceat(weights * ~positive, first_of_tie, axis=1)
-        below_BG = np.cumsum(negatives_BG, axis=1) - negatives_BG / 2
-        return _divide((positives_BG * below_BG).sum(1), positives_BG.sum(1) * negatives_BG.sum(1))
+        upto_BN = np.zeros((len(weights_BN), len(negatives) + 1))
+        np.cumsum(weights_BN[:, negatives], axis=1, out=upto_BN[:, 1:])
+        weights_BP = weights_BN[:, positives].astype(np.float64)
+        below_BP = (upto_BN[:, lower_P] + upto_BN[:, upper_P]) / 2
+        return _divide((weights_BP * below_BP).sum(1), weights_BP.sum(1) * upto_BN[:, -1])
 
-    return Statistic(of=of, n=len(order), chance=0.5)
+    return Statistic(of=of, n=len(positives) + len(negatives), chance=0.5)
 
 
 def average(statistics: Sequence[Statistic], *, n: int) -> Statistic:
@@ -143,118 +153,6 @@ def average(statistics: Sequence[Statistic], *, n: int) -> Statistic:
         return _divide(np.where(defined_SB, values_SB, 0.0).sum(0), defined_SB.sum(0))
 
     return Statistic(of=of, n=n, direction=statistics[0].direction, chance=statistics[0].chance)
-
-
-def summarise(
-    statistics: Mapping[str, Statistic],
-    patients: Sequence[str],
-    *,
-    seed: int,
-    replicates: int = REPLICATES,
-) -> dict[str, Metric]:
-    """Value and 95 % interval of each statistic; those that are not defined on these samples are left out.
-
-    Args:
-        statistics: By name, all on the same samples.
-        patients: (N,) whose sample each one is; drawn together.
-        seed: Of the bootstrap.
-        replicates: Draws.
-    """
-    values, draws = _bootstrap(statistics, patients, seed=seed, replicates=replicates)
-    metrics = {}
-    for name, statistic in statistics.items():
-        low, high = _interval(draws[name])
-        if np.isfinite((values[name], low)).all():
-            metrics[name] = Metric(
-                value=values[name],
-                low=low,
-                high=high,
-                n=statistic.n,
-                direction=statistic.direction,
-                chance=statistic.chance,
-            )
-    return metrics
-
-
-def paired(
-    first: Mapping[str, Statistic],
-    second: Mapping[str, Statistic],
-    patients: Sequence[str],
-    *,
-    seed: int,
-    replicates: int = REPLICATES,
-) -> dict[str, Difference]:
-    """Second minus first for each statistic both have, under the same draws of patients.
-
-    Args:
-        first: By name.
-        second: By name; on the same samples in the same order.
-        patients: (N,) whose sample each one is; drawn together.
-        seed: Of the bootstrap.
-        replicates: Draws.
-    """
-    gaps = {name: _gap(first[name], second[name]) for name in first if name in second}
-    values, draws = _bootstrap(gaps, patients, seed=seed, replicates=replicates)
-    return {
-        name: _difference(values[name], draws[name], gap)
-        for name, gap in gaps.items()
-        if np.isfinite((values[name], *_interval(draws[name]))).all()
-    }
-
-
-def resamples(patients: Sequence[str], *, seed: int, replicates: int = REPLICATES) -> Iterator[np.ndarray]:
-    """How often each sample counts in each draw, (b, N) float32 at a time, `replicates` rows in all.
-
-    As many patients as there are, drawn with replacement; each brings all its samples.
-    """
-    names, patient_N = np.unique(np.asarray(patients), return_inverse=True)
-    draw = np.random.default_rng(seed)
-    rows = max(1, _CELLS // max(1, len(patient_N)))
-    for start in range(0, replicates, rows):
-        count = min(rows, replicates - start)
-        counts_BP = draw.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
-        yield counts_BP.astype(np.float32)[:, patient_N]
-
-
-def _bootstrap(
-    statistics: Mapping[str, Statistic], patients: Sequence[str], *, seed: int, replicates: int
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-    """Each statistic's value and its replicates."""
-    once_1N = np.ones((1, len(patients)), np.float32)
-    values = {name: float(statistic.of(once_1N)[0]) for name, statistic in statistics.items()}
-    blocks: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
-    for weights_BN in resamples(patients, seed=seed, replicates=replicates):
-        for name, statistic in statistics.items():
-            blocks[name].append(statistic.of(weights_BN))
-    return values, {name: np.concatenate(block) for name, block in blocks.items()}
-
-
-def _interval(draws_B: np.ndarray) -> tuple[float, float]:
-    defined = draws_B[np.isfinite(draws_B)]
-    if not len(defined):
-        return float("nan"), float("nan")
-    low, high = np.percentile(defined, (2.5, 97.5))
-    return float(low), float(high)
-
-
-def _gap(first: Statistic, second: Statistic) -> Statistic:
-    return Statistic(
-        of=lambda weights_BN: second.of(weights_BN) - first.of(weights_BN),
-        n=min(first.n, second.n),
-        direction=second.direction,
-    )
-
-
-def _difference(value: float, draws_B: np.ndarray, gap: Statistic) -> Difference:
-    low, high = _interval(draws_B)
-    defined = draws_B[np.isfinite(draws_B)]
-    beyond = min(np.count_nonzero(defined <= 0), np.count_nonzero(defined >= 0))
-    p = min(1.0, 2 * (beyond + 1) / (len(defined) + 1))  # never 0: the sample itself is one draw
-    if low <= 0 <= high:
-        verdict: Literal["better", "worse", "within noise"] = "within noise"
-    else:
-        verdict = "better" if (low > 0) == (gap.direction == "higher") else "worse"
-    return Difference(value=value, low=low, high=high, p=p, n=gap.n, verdict=verdict)
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:

@@ -1,0 +1,47 @@
+"""What a task may look at."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eclip.data.store import Store
+from eclip.evaluation.embedding_file import EmbeddingFile
+from eclip.evaluation.embeddings import Embeddings, embed_store
+from eclip.evaluation.prompts import PromptSet
+from eclip.models.model import Model
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One evaluation: a model, a store, the split that is judged, and how.
+
+    Attributes:
+        model: What is judged; a file of embeddings raises InputError where a task asks for more than it holds.
+        store: The studies.
+        prompts: What stands for the classes.
+        split: Which studies are judged.
+        seed: Of every draw.
+        cache: Folder that vectors are kept in; None to compute them.
+    """
+
+    model: Model | EmbeddingFile
+    store: Store
+    prompts: PromptSet
+    split: str = "test"
+    seed: int = 0
+    cache: Path | None = None
+    _embeddings: dict[str, Embeddings] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """Of the studies that are judged."""
+        return self.embeddings_of(self.split)
+
+    def embeddings_of(self, split: str) -> Embeddings:
+        """Of a split, embedded once however many tasks ask.
+
+        Raises:
+            InputError: No study in that split.
+        """
+        if split not in self._embeddings:
+            self._embeddings[split] = embed_store(self.model, self.store, split=split, cache=self.cache)
+        return self._embeddings[split]
