@@ -33,6 +33,7 @@ class SpotModel:
         return self._vectors(kinds, [text.encode() for text in texts])
 
     embed_classes = Model.embed_classes
+    scale = 20.0
 
     def expert_view(self, image_HW, heatmap_HW):
         return np.full((32, 32), 0.5, np.float32) if self.processor else None

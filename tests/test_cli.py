@@ -19,7 +19,7 @@ FLAGS = {
     "data phantom": "out studies annotated seed workers",
     "data build": "",  # below, a source at a time
     "data inspect": "out",
-    "evaluate": "model data out tasks split prompts seed prompt-embeddings print-prompts "
+    "evaluate": "model data out tasks split prompts ensemble seed prompt-embeddings print-prompts "
     "no-print-prompts allow-leaks no-allow-leaks cache no-cache",
     "compare": "out metrics margin seed",
     "embed": "model out data images texts precision",

@@ -76,7 +76,8 @@ def evaluate(
     out: Path,
     tasks: tuple[str, ...] = (),
     split: str = "test",
-    prompts: str = "phantom",
+    prompts: str = "",
+    ensemble: Literal["embeddings", "logits", "max"] = "embeddings",
     seed: int = 0,
     prompt_embeddings: Path | None = None,
     print_prompts: bool = False,
@@ -93,9 +94,12 @@ def evaluate(
             (.parquet, .npz).
         data: Study store.
         out: Folder to write to.
-        tasks: zero-shot, retrieval, embedding-quality; all that the store allows if not given.
+        tasks: zero-shot, linear-probe, retrieval, embedding-quality; all that the store allows if not given.
         split: Which studies: train, validate or test.
-        prompts: Prompt set for zero-shot classification: a name or a YAML file.
+        prompts: Prompt set for zero-shot classification: a name or a YAML file; that which fits the store's labels if
+            not given.
+        ensemble: How the prompts of a class come together: the mean of their embeddings, the mean of their cosines, or
+            the highest.
         seed: Of the bootstrap.
         prompt_embeddings: Where the model is a file: embeddings of the prompts (input, embedding).
         print_prompts: Print the sentences of the prompt set, one a line, and stop: to embed them elsewhere.
@@ -109,6 +113,8 @@ def evaluate(
     from eclip.evaluation.prompts import prompt_set
 
     if print_prompts:
+        if not prompts:
+            raise InputError("--print-prompts: of which set? name it with --prompts")
         print("\n".join(prompt_set(prompts).sentences))
         return
     run(
@@ -118,6 +124,7 @@ def evaluate(
         tasks=tasks,
         split=split,
         prompts=prompts,
+        ensemble=ensemble,
         seed=seed,
         allow_leaks=allow_leaks,
         cache=cache_folder() if cache else None,

@@ -38,7 +38,7 @@ def folder(store, prompts, tmp_path_factory):
 def test_results_are_as_designed(folder, store):
     results = json.loads((folder / "results.json").read_text())
     meta = results.pop("meta")
-    assert list(results) == ["zero-shot", "retrieval", "embedding-quality"]
+    assert list(results) == ["zero-shot", "linear-probe", "retrieval", "embedding-quality"]
     for numbers in results.values():
         for name, metric in numbers.items():
             assert {"value", "low", "high", "n", "direction"} <= set(metric), name
@@ -80,7 +80,7 @@ def test_twice_gives_the_same_bytes_and_another_seed_other_intervals(folder, sto
 def test_studies_are_embedded_once(store, prompts, tmp_path):
     model = SpotModel()
     evaluate(model, store, out=tmp_path / "out", prompts=prompts)
-    assert model.calls == 2 + len(FINDINGS)  # images, texts, and each class's prompts
+    assert model.calls == 2 + 2 + 2 + 1  # images and texts of each split that is asked for, and the prompts
 
 
 def test_without_labels_zero_shot_is_left_out_unless_asked_for(tmp_path, capsys):
@@ -98,7 +98,7 @@ def test_without_labels_zero_shot_is_left_out_unless_asked_for(tmp_path, capsys)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tasks": ["zeroshot"]}, "no such task; there are zero-shot, retrieval"),
+        ({"tasks": ["zeroshot"]}, "no such task; there are zero-shot, linear-probe"),
         ({"prompts": "none"}, "no such set or file"),
         ({"prompts": "phantom", "tasks": ["zero-shot"]}, "no study has a label 'Consolidation'"),
         ({"split": "validation"}, "no study in split 'validation'"),

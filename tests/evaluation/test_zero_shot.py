@@ -1,11 +1,21 @@
 """Zero-shot against scikit-learn, on labels with every kind of gap."""
 
+import dataclasses
+
 import numpy as np
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    confusion_matrix,
+    f1_score,
+    matthews_corrcoef,
+    roc_auc_score,
+)
 
 from eclip.errors import InputError
 from eclip.evaluation import zero_shot
+from eclip.evaluation.prompts import PromptSet
 from small_evaluations import embeddings, unit_rows
 
 CLASSES = ["Edema", "Effusion", "No Finding", "Fracture"]
@@ -37,7 +47,7 @@ def values(table):
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_scikit_learn(seed):
     case, class_CD, label_NC = random_case(seed=seed)
-    table = zero_shot.per_sample(case, class_CD, CLASSES)
+    table = zero_shot.per_sample(case, case.image_ND @ class_CD.T, CLASSES)
     score_NC = case.image_ND @ class_CD.T
     single, target, guess = [], [], []
     for row, labels in enumerate(label_NC):
@@ -65,7 +75,7 @@ def test_equals_scikit_learn(seed):
 
 def test_bootstrap_weights_are_those_of_repeated_rows():
     case, class_CD, _ = random_case()
-    table = zero_shot.per_sample(case, class_CD, CLASSES)
+    table = zero_shot.per_sample(case, case.image_ND @ class_CD.T, CLASSES)
     counts = np.random.default_rng(99).integers(0, 3, len(table))
     repeated = values(table.loc[np.repeat(table.index, counts)].reset_index(drop=True))
     for name, statistic in zero_shot.statistics(table).items():
@@ -75,21 +85,21 @@ def test_bootstrap_weights_are_those_of_repeated_rows():
 
 def test_a_draw_without_a_class_is_averaged_over_the_others():
     case, class_CD, _ = random_case()
-    table = zero_shot.per_sample(case, class_CD, CLASSES)
+    table = zero_shot.per_sample(case, case.image_ND @ class_CD.T, CLASSES)
     left = table["label/Edema"] != 1
     without = values(table[left].reset_index(drop=True))
     for name, statistic in zero_shot.statistics(table).items():
         weighted = float(statistic.of(left.to_numpy(np.float32)[None])[0])
         assert (
             np.isnan(weighted)
-            if name == "auroc/Edema"
+            if name.endswith("/Edema")
             else weighted == pytest.approx(without[name], abs=1e-6)
         )
 
 
 def test_chance_and_counts_are_told():
     case, class_CD, _ = random_case()
-    numbers = zero_shot.statistics(zero_shot.per_sample(case, class_CD, CLASSES))
+    numbers = zero_shot.statistics(zero_shot.per_sample(case, case.image_ND @ class_CD.T, CLASSES))
     assert numbers["accuracy"].chance == numbers["balanced_accuracy"].chance == 0.25
     assert numbers["auroc"].chance == 0.5
     assert numbers["accuracy"].n == numbers["macro_f1"].n < numbers["auroc"].n <= len(case)
@@ -97,7 +107,7 @@ def test_chance_and_counts_are_told():
 
 def test_the_order_of_images_does_not_matter():
     case, class_CD, _ = random_case()
-    table = zero_shot.per_sample(case, class_CD, CLASSES)
+    table = zero_shot.per_sample(case, case.image_ND @ class_CD.T, CLASSES)
     shuffled = table.sample(frac=1, random_state=0).reset_index(drop=True)
     assert values(shuffled) == pytest.approx(values(table))
 
@@ -105,10 +115,79 @@ def test_the_order_of_images_does_not_matter():
 def test_no_labels_an_unknown_class_and_no_single_class_are_told_in_one_line():
     image_ND, class_CD = unit_rows(3, 4), unit_rows(2, 4, seed=1)
     with pytest.raises(InputError, match="no labels") as told:
-        zero_shot.per_sample(embeddings(image_ND, image_ND), class_CD, ["A", "B"])
+        zero_shot.per_sample(embeddings(image_ND, image_ND), image_ND @ class_CD.T, ["A", "B"])
     assert "\n" not in str(told.value)
     with pytest.raises(InputError, match="label 'B' of the prompt set"):
-        zero_shot.per_sample(embeddings(image_ND, image_ND, labels={"A": [1, 0, 0]}), class_CD, ["A", "B"])
+        zero_shot.per_sample(
+            embeddings(image_ND, image_ND, labels={"A": [1, 0, 0]}), image_ND @ class_CD.T, ["A", "B"]
+        )
     both = embeddings(image_ND, image_ND, labels={"A": [1, 0, NAN], "B": [1, 0, NAN]})
     with pytest.raises(InputError, match="no image shows exactly one of A, B"):
-        zero_shot.per_sample(both, class_CD, ["A", "B"])
+        zero_shot.per_sample(both, image_ND @ class_CD.T, ["A", "B"])
+
+
+SET = PromptSet(
+    name="x",
+    description="",
+    source="",
+    classes={"Edema": ["a", "b"], "Effusion": ["c"]},
+    negatives={"Edema": ["d", "e"], "Effusion": ["f", "a"]},
+)
+
+
+@pytest.mark.parametrize("ensemble", ["embeddings", "logits", "max"])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_scores_are_those_of_a_loop_over_prompts(ensemble, pairs):
+    prompts = SET if pairs else dataclasses.replace(SET, negatives={})
+    vectors = dict(zip("abcdef", unit_rows(6, 5, seed=3), strict=True))
+    image_ND = unit_rows(7, 5, seed=4)
+
+    def one(image_D, sentences):
+        if ensemble == "embeddings":
+            mean_D = sum(vectors[s] for s in sentences) / len(sentences)
+            return image_D @ mean_D / np.sqrt(mean_D @ mean_D)
+        cosines = [image_D @ vectors[s] for s in sentences]
+        return max(cosines) if ensemble == "max" else sum(cosines) / len(cosines)
+
+    found = zero_shot.scores(image_ND, vectors, prompts, ensemble=ensemble)
+    for n, image_D in enumerate(image_ND):
+        for c, name in enumerate(SET.classes):
+            absent = one(image_D, SET.negatives[name]) if pairs else 0
+            assert found[n, c] == pytest.approx(one(image_D, SET.classes[name]) - absent, abs=1e-6)
+
+
+def test_thresholds_come_from_other_data_and_decide():
+    validation, class_CD, _ = random_case(seed=1)
+    case, _, label_NC = random_case(seed=2)
+    score_NC = case.image_ND @ class_CD.T
+    threshold = zero_shot.thresholds(validation, validation.image_ND @ class_CD.T, CLASSES)
+    assert "Fracture" not in threshold  # no positive to choose by
+    table = zero_shot.per_sample(case, score_NC, CLASSES, threshold=threshold, scale=10.0, pairs=True)
+    found = values(table)
+    known = ~np.isnan(label_NC).all(1) & (label_NC[:, 0] != -1)
+    said, true = score_NC[known, 0] >= threshold["Edema"], label_NC[known, 0] == 1
+    assert found["f1/Edema"] == pytest.approx(f1_score(true, said))
+    assert found["mcc/Edema"] == pytest.approx(matthews_corrcoef(true, said))
+    assert found["mcc"] == pytest.approx(np.mean([found[f"mcc/{name}"] for name in CLASSES[:3]]))
+    probability = 1 / (1 + np.exp(-10 * score_NC[:, 0]))
+    np.testing.assert_allclose(table["probability/Edema"], probability, rtol=1e-5)
+    assert "calibration_error/Edema" in found
+
+
+def test_probability_of_the_decision_is_the_softmax_of_scaled_cosines():
+    case, class_CD, _ = random_case()
+    score_NC = case.image_ND @ class_CD.T
+    table = zero_shot.per_sample(case, score_NC, CLASSES, scale=7.0)
+    e_NC = np.exp(7.0 * score_NC)
+    expected_N = e_NC.max(1) / e_NC.sum(1)
+    decided = table["target"].notna()
+    np.testing.assert_allclose(table["probability"][decided], expected_N[decided], rtol=1e-5)
+    assert table["probability"][~decided].isna().all()
+    assert "calibration_error" in values(table)
+
+
+def test_a_pair_of_one_class_has_no_decision_among_classes():
+    image_ND = unit_rows(6, 4)
+    case = embeddings(image_ND, image_ND, labels={"A": [1, 0, 0, 1, 1, 0]})
+    found = values(zero_shot.per_sample(case, image_ND[:, :1], ["A"], pairs=True))
+    assert set(found) == {"auroc", "auroc/A", "auprc", "auprc/A"}

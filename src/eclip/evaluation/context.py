@@ -7,6 +7,7 @@ from eclip.data.store import Store
 from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.embeddings import Embeddings, embed_store
 from eclip.evaluation.prompts import PromptSet
+from eclip.evaluation.zero_shot import Ensemble
 from eclip.models.model import Model
 
 
@@ -17,17 +18,19 @@ class Context:
     Attributes:
         model: What is judged; a file of embeddings raises InputError where a task asks for more than it holds.
         store: The studies.
-        prompts: What stands for the classes.
+        prompts: What stands for the classes; None where nothing fits the store.
         split: Which studies are judged.
         seed: Of every draw.
+        ensemble: How the prompts of a class come together.
         cache: Folder that vectors are kept in; None to compute them.
     """
 
     model: Model | EmbeddingFile
     store: Store
-    prompts: PromptSet
+    prompts: PromptSet | None
     split: str = "test"
     seed: int = 0
+    ensemble: Ensemble = "embeddings"
     cache: Path | None = None
     _embeddings: dict[str, Embeddings] = field(default_factory=dict, init=False, repr=False)
 
@@ -45,3 +48,15 @@ class Context:
         if split not in self._embeddings:
             self._embeddings[split] = embed_store(self.model, self.store, split=split, cache=self.cache)
         return self._embeddings[split]
+
+    @property
+    def training(self) -> Embeddings:
+        """Of the training split, never augmented."""
+        return self.embeddings_of("train")
+
+    @property
+    def validation(self) -> Embeddings | None:
+        """Of the validation split, where choices are made; None where there is none, or it is what is judged."""
+        if self.split == "validate" or not len(self.store.rows(split="validate")):
+            return None
+        return self.embeddings_of("validate")

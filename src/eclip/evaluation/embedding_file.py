@@ -70,6 +70,10 @@ class EmbeddingFile:
             digest.update(b"" if file is None else file.read_bytes())
         self.fingerprint = digest.hexdigest()[:16]
 
+    @property
+    def scale(self) -> None:
+        """What the model multiplied cosines with is not known."""
+
     def of_images(self, image_ids: Sequence[str]) -> np.ndarray:
         """Unit vectors (N, D) of images by their ids."""
         return self._image_ND[self._rows(image_ids)]
@@ -118,10 +122,6 @@ class EmbeddingFile:
                 f"{missing[0]!r}; --print-prompts prints what is needed"
             )
         return np.stack([self._prompt_of[text] for text in texts])
-
-    def embed_classes(self, prompts: Mapping[str, Sequence[str]]) -> np.ndarray:
-        """One unit vector a class, (C, D), as a model makes it."""
-        return Model.embed_classes(self, prompts)  # type: ignore[arg-type]
 
     def embed_images(self, images: Sequence[Any], **_: Any) -> NoReturn:
         """Not possible.

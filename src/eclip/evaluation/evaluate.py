@@ -16,11 +16,12 @@ from eclip.evaluation.context import Context
 from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.leaks import check_leaks
 from eclip.evaluation.page import RunView, write_page
-from eclip.evaluation.prompts import prompt_set
+from eclip.evaluation.prompts import PromptSet, fitting_set, prompt_set
 from eclip.evaluation.results import PAGE, write_results
 from eclip.evaluation.statistics import Metric
 from eclip.evaluation.tables import write_tables
 from eclip.evaluation.tasks import TASKS, headlines
+from eclip.evaluation.zero_shot import Ensemble
 from eclip.models.model import Model
 
 
@@ -31,7 +32,8 @@ def evaluate(
     out: Path,
     tasks: Sequence[str] = (),
     split: str = "test",
-    prompts: str = "phantom",
+    prompts: str = "",
+    ensemble: Ensemble = "embeddings",
     seed: int = 0,
     allow_leaks: bool = False,
     cache: Path | None = None,
@@ -44,7 +46,9 @@ def evaluate(
         out: Folder to write to.
         tasks: Names out of `TASKS`; the default ones that the store allows if there are none.
         split: Which studies: train, validate or test.
-        prompts: Prompt set for zero-shot classification: a name or a YAML file.
+        prompts: Prompt set for zero-shot classification: a name or a YAML file; that which fits the store's labels if
+            not given.
+        ensemble: How the prompts of a class come together.
         seed: Of the bootstrap.
         allow_leaks: Judge a training run on patients that it was trained on.
         cache: Folder that vectors are kept in, such as `cache_folder()`; None to compute them.
@@ -58,10 +62,12 @@ def evaluate(
     """
     if unknown := [name for name in tasks if name not in TASKS]:
         raise InputError(f"--tasks {' '.join(unknown)}: no such task; there are {', '.join(TASKS)}")
-    chosen = prompt_set(prompts)  # before the long work, which a typing mistake must not cost
+    chosen = _prompts(prompts, store)  # before the long work, which a typing mistake must not cost
     console = Console(stderr=True)
     seen = check_leaks(model.path, store, split=split, allow=allow_leaks)
-    context = Context(model=model, store=store, prompts=chosen, split=split, seed=seed, cache=cache)
+    context = Context(
+        model=model, store=store, prompts=chosen, split=split, seed=seed, ensemble=ensemble, cache=cache
+    )
     embeddings = context.embeddings  # a split without studies is no reason to leave out one task
     tables: dict[str, pd.DataFrame] = {}
     for name in tasks or [name for name, task in TASKS.items() if task.default]:
@@ -84,14 +90,16 @@ def evaluate(
         "seed": seed,
         "n": len(embeddings),
         "split": split,
-        "prompts": chosen.name,
-        "prompts_fingerprint": chosen.fingerprint,
+        "prompts": "" if chosen is None else chosen.name,
+        "prompts_fingerprint": "" if chosen is None else chosen.fingerprint,
+        "ensemble": ensemble,
         "bootstrap_replicates": REPLICATES,
         "model_fingerprint": model.fingerprint,
         "data_fingerprint": store.fingerprint,
         "patients_in_training": seen,
         "command": f"eclip evaluate --model {model.path} --data {store.path} --tasks {' '.join(tables)} "
-        f"--split {split} --prompts {prompts} --seed {seed}{_further(model, allow_leaks)} --out EVALUATION",
+        f"--split {split}{f' --prompts {prompts or chosen.name}' if chosen else ''} --ensemble {ensemble} "
+        f"--seed {seed}{_further(model, allow_leaks)} --out EVALUATION",
         "eclip_version": eclip.__version__,
     }
     results = write_results(out, metrics, meta=meta, tables=tables, embeddings=embeddings)
@@ -104,6 +112,13 @@ def evaluate(
     write_page(out / PAGE, title=f"Evaluation of {view.name}", runs=[view], store=store)
     Console().print(_table(metrics))
     return results
+
+
+def _prompts(name: str, store: Store) -> PromptSet | None:
+    if name:
+        return prompt_set(name)
+    labels = {entry["name"] for entries in store.column("labels") for entry in entries}
+    return fitting_set(sorted(labels), phantom=bool(store.manifest.get("phantom", False)))
 
 
 def _further(model: Model | EmbeddingFile, allow_leaks: bool) -> str:

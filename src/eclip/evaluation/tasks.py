@@ -3,12 +3,15 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
-from eclip.evaluation import embedding_quality, retrieval, zero_shot
+from eclip.errors import InputError
+from eclip.evaluation import embedding_quality, linear_probe, retrieval, zero_shot
 from eclip.evaluation.context import Context
 from eclip.evaluation.embeddings import Embeddings
+from eclip.evaluation.label_efficiency import label_efficiency
 from eclip.evaluation.results import Evaluation
 from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND
 from eclip.evaluation.roc import roc_curves
@@ -34,9 +37,55 @@ class Task:
 
 
 def _zero_shot(context: Context) -> pd.DataFrame:
-    classes = context.prompts.classes
-    zero_shot.check_labels(context.embeddings.label_names, list(classes))
-    return zero_shot.per_sample(context.embeddings, context.model.embed_classes(classes), list(classes))
+    prompts, labels = context.prompts, context.embeddings.label_names
+    if prompts is None and labels:
+        raise InputError(
+            f"zero-shot: no prompt set that comes along has all its classes among the labels {', '.join(labels)}; "
+            "give one with --prompts"
+        )
+    classes = [] if prompts is None else list(prompts.classes)
+    zero_shot.check_labels(labels, classes)
+    assert prompts is not None
+    sentences = prompts.sentences
+    vectors = dict(zip(sentences, context.model.embed_texts(sentences), strict=True))
+
+    def scores(embeddings: Embeddings) -> np.ndarray:
+        return zero_shot.scores(embeddings.image_ND, vectors, prompts, ensemble=context.ensemble)
+
+    validation = context.validation
+    known = validation is not None and set(classes) <= set(validation.label_names)
+    return zero_shot.per_sample(
+        context.embeddings,
+        scores(context.embeddings),
+        classes,
+        threshold=zero_shot.thresholds(validation, scores(validation), classes)
+        if validation is not None and known
+        else None,
+        scale=context.model.scale,
+        pairs=bool(prompts.negatives),
+    )
+
+
+def _linear_probe(context: Context) -> pd.DataFrame:
+    if context.split in ("train", "validate"):
+        raise InputError(
+            "linear-probe: learns from the training split and chooses on the validation split, so it cannot judge "
+            f"{context.split!r}"
+        )
+    validation, labels = context.validation, context.embeddings.label_names
+    if validation is None or not len(context.store.rows(split="train")):
+        raise InputError("linear-probe: needs a training and a validation split; the store has not both")
+    wanted = labels if context.prompts is None else tuple(context.prompts.classes)
+    classes = [
+        name
+        for name in wanted
+        if all(name in e.label_names for e in (context.embeddings, validation, context.training))
+    ]
+    if not classes:
+        raise InputError("linear-probe: no label occurs in all splits; build the store with labels")
+    return linear_probe.per_sample(
+        context.embeddings, context.training, validation, classes, seed=context.seed
+    )
 
 
 def _retrieval(context: Context) -> pd.DataFrame:
@@ -48,6 +97,11 @@ def _retrieval(context: Context) -> pd.DataFrame:
 TASKS: dict[str, Task] = {
     "zero-shot": Task(
         _zero_shot, lambda table, _: zero_shot.statistics(table), figures={"ROC curves": roc_curves}
+    ),
+    "linear-probe": Task(
+        _linear_probe,
+        lambda table, _: linear_probe.statistics(table),
+        figures={"Accuracy by labelled training data": label_efficiency},
     ),
     "retrieval": Task(_retrieval, lambda table, _: retrieval.statistics(table)),
     "embedding-quality": Task(

@@ -1,58 +1,141 @@
 """Zero-shot classification: an image gets the class whose prompts lie nearest.
 
-A class is the mean of its prompts' unit vectors, normalised again; its score for an image is their cosine. Deciding
-among the classes is judged on images that show exactly one of them; telling one class from the rest (AUROC, from the
-cosine alone) on all images whose labels are known. A label that is not mentioned counts as absent, an uncertain one
-takes the image out.
+A class's score for an image comes from the cosines with its prompts, as the `Ensemble` says. Deciding among the classes
+is judged on images that show exactly one of them; telling one class from the rest, from its score alone, on all images
+whose labels are known. Where the prompt set has sentences for the absence of each class, a score is that of its
+presence minus that of its absence. A label that is not mentioned counts as absent, an uncertain one takes the image
+out.
 
-Array names: N images, C classes, B bootstrap replicates.
+Array names: N images, C classes, K prompts of a class, B bootstrap replicates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit, softmax
 
 from eclip.errors import InputError
+from eclip.evaluation.classification import (
+    at_threshold,
+    average_precision,
+    best_threshold,
+    calibration_error,
+    decisions,
+    targets,
+)
 from eclip.evaluation.embeddings import Embeddings
-from eclip.evaluation.statistics import Statistic, auroc, average, mean
+from eclip.evaluation.prompts import PromptSet
+from eclip.evaluation.statistics import Statistic, auroc, average
 
-SCORE, LABEL = "score/", "label/"
+SCORE, LABEL, DECISION, PROBABILITY = "score/", "label/", "decision/", "probability/"
+Ensemble = Literal["embeddings", "logits", "max"]
+"""A class's score: the cosine with the mean of its prompts' unit vectors, made a unit vector again; the mean of the
+cosines; or the highest."""
+AT_THRESHOLD = ("f1", "mcc", "sensitivity", "specificity")
 
 
-def per_sample(embeddings: Embeddings, class_CD: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Scores, labels and the decision for each image.
+def scores(
+    image_ND: np.ndarray,
+    vectors: Mapping[str, np.ndarray],
+    prompts: PromptSet,
+    *,
+    ensemble: Ensemble = "embeddings",
+) -> np.ndarray:
+    """Each class's score for each image, (N, C) float32.
+
+    Args:
+        image_ND: Unit vectors.
+        vectors: The unit vector (D,) of each sentence.
+        prompts: The classes; with negatives, presence minus absence.
+        ensemble: How the prompts of a class come together.
+    """
+    present_NC = _scores(image_ND, vectors, prompts.classes, ensemble)
+    return (
+        present_NC - _scores(image_ND, vectors, prompts.negatives, ensemble)
+        if prompts.negatives
+        else present_NC
+    )
+
+
+def _scores(
+    image_ND: np.ndarray,
+    vectors: Mapping[str, np.ndarray],
+    classes: Mapping[str, list[str]],
+    ensemble: Ensemble,
+) -> np.ndarray:
+    columns = []
+    for sentences in classes.values():
+        prompt_KD = np.stack([vectors[sentence] for sentence in sentences])
+        if ensemble == "max":
+            columns.append((image_ND @ prompt_KD.T).max(1))
+            continue
+        mean_D = prompt_KD.mean(0)
+        columns.append(image_ND @ (mean_D / np.linalg.norm(mean_D) if ensemble == "embeddings" else mean_D))
+    return np.stack(columns, axis=1)
+
+
+def thresholds(embeddings: Embeddings, score_NC: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """For each class the score with the highest F1, on validation data; none where its labels are all alike."""
+    label_NC, _ = targets(embeddings, classes)
+    found = {}
+    for c, name in enumerate(classes):
+        known_N = ~np.isnan(label_NC[:, c])
+        positive = label_NC[known_N, c] == 1
+        if 0 < positive.sum() < len(positive):
+            found[name] = best_threshold(score_NC[known_N, c], positive)
+    return found
+
+
+def per_sample(
+    embeddings: Embeddings,
+    score_NC: np.ndarray,
+    classes: Sequence[str],
+    *,
+    threshold: Mapping[str, float] | None = None,
+    scale: float | None = None,
+    pairs: bool = False,
+) -> pd.DataFrame:
+    """Scores, labels and the decisions for each image.
 
     Args:
         embeddings: The images and their labels.
-        class_CD: One unit vector a class.
+        score_NC: Of `scores`.
         classes: (C,) their names.
+        threshold: By class, from validation data.
+        scale: What the model multiplies cosines with; makes probabilities.
+        pairs: Whether scores are presence minus absence.
 
     Returns:
         Columns `target` and `prediction` (class names; target None where the image does not show exactly one class),
-        `score/CLASS` (cosine) and `label/CLASS` (1 or 0; NaN where it is not known).
+        `score/CLASS`, `label/CLASS` (1 or 0; NaN where it is not known), `decision/CLASS` (whether the score reaches
+        the threshold), and `probability` of the decision among classes (softmax of scaled scores; NaN without
+        target), or for pairs `probability/CLASS` (softmax of presence and absence).
 
     Raises:
         InputError: The images have no labels, or lack one of the classes, or none shows exactly one class.
     """
     check_labels(embeddings.label_names, classes)
-    label_NC = np.stack([embeddings.label(name) for name in classes], axis=1)
-    unlabelled_N1 = np.isnan(embeddings.label_NC).all(1, keepdims=True)
-    label_NC = np.where(np.isnan(label_NC) & ~unlabelled_N1, 0.0, label_NC)
-    label_NC = np.where(label_NC < 0, np.nan, label_NC)
-    single_N = label_NC.sum(1) == 1  # NaN, an uncertain or unknown label, is not 1
-    if not single_N.any():
+    label_NC, target_N = targets(embeddings, classes)
+    decided_N = np.array([target is not None for target in target_N])
+    if not decided_N.any() and not pairs:
         raise InputError(
             f"zero-shot: no image shows exactly one of {', '.join(classes)}; choose another --prompts"
         )
-    score_NC = embeddings.image_ND @ class_CD.T
     names = np.array(classes, dtype=object)
-    columns = {
-        "target": np.where(single_N, names[np.argmax(np.nan_to_num(label_NC), axis=1)], None),
-        "prediction": names[np.argmax(score_NC, axis=1)],
-    }
+    columns = {"target": target_N, "prediction": names[np.argmax(score_NC, axis=1)]}
     columns |= {SCORE + name: score_NC[:, c] for c, name in enumerate(classes)}
     columns |= {LABEL + name: label_NC[:, c].astype(np.float32) for c, name in enumerate(classes)}
+    for c, name in enumerate(classes):
+        if threshold and name in threshold:
+            columns[DECISION + name] = score_NC[:, c] >= threshold[name]
+    if scale is not None:
+        logit_NC = scale * score_NC.astype(np.float64)
+        if pairs:
+            columns |= {PROBABILITY + name: expit(logit_NC[:, c]) for c, name in enumerate(classes)}
+        else:
+            columns["probability"] = np.where(decided_N, softmax(logit_NC, axis=1).max(1), np.nan)
     return pd.DataFrame(columns)
 
 
@@ -76,31 +159,47 @@ def check_labels(label_names: Sequence[str], classes: Sequence[str]) -> None:
 def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     """The task's numbers, from its per-sample table.
 
-    `accuracy`, `balanced_accuracy` (mean recall) and `macro_f1` of deciding among the classes; `auroc` of one class
-    against the rest, averaged over classes, and of each class as `auroc/CLASS`. Means over classes are over those
-    that occur.
+    Of deciding among classes: `accuracy`, `balanced_accuracy` and `macro_f1`. Of one class against the rest, averaged
+    over classes, and for each as `…/CLASS`: `auroc` and `auprc` from the scores; `f1`, `mcc`, `sensitivity` and
+    `specificity` at the validation data's threshold. `calibration_error` of the probabilities.
     """
     classes = class_names(per_sample)
-    target, prediction = per_sample["target"].to_numpy(object), per_sample["prediction"].to_numpy(object)
-    decided_N = pd.notna(target)
-    right_N = np.where(decided_N, target == prediction, np.nan).astype(np.float64)
-    is_target_NC = target[:, None] == np.array(classes, dtype=object)
-    is_prediction_NC = (prediction[:, None] == np.array(classes, dtype=object)) & decided_N[:, None]
-    chance = 1 / len(classes)
-    numbers = {
-        "accuracy": mean(right_N, chance=chance),
-        "balanced_accuracy": _balanced_accuracy(is_target_NC, is_prediction_NC, chance=chance),
-        "macro_f1": _macro_f1(is_target_NC, is_prediction_NC),
-    }
-    areas = {}
+    numbers: dict[str, Statistic] = {}
+    target_N = per_sample["target"].to_numpy(object, copy=True)
+    target_N[pd.isna(target_N)] = None
+    if len(classes) > 1 and any(target is not None for target in target_N):
+        prediction_N = per_sample["prediction"].to_numpy(object)
+        numbers |= decisions(target_N, prediction_N, classes)
+        if "probability" in per_sample:
+            right_N = (target_N == prediction_N).astype(np.float64)
+            numbers["calibration_error"] = calibration_error(per_sample["probability"].to_numpy(), right_N)
+    of_class: dict[str, dict[str, Statistic]] = {}
     for name in classes:
-        label_N = per_sample[LABEL + name].to_numpy()
-        known_N = ~np.isnan(label_N)
-        if 0 < np.count_nonzero(label_N[known_N]) < np.count_nonzero(known_N):
-            areas[name] = auroc(per_sample[SCORE + name].to_numpy(), label_N == 1, known_N)
-    if areas:
-        numbers["auroc"] = average(list(areas.values()), n=max(area.n for area in areas.values()))
-    return numbers | {f"auroc/{name}": area for name, area in areas.items()}
+        for metric, statistic in _of_one(per_sample, name).items():
+            of_class.setdefault(metric, {})[name] = statistic
+    for metric, found in of_class.items():
+        numbers[metric] = average(list(found.values()), n=max(s.n for s in found.values()))
+        numbers |= {f"{metric}/{name}": statistic for name, statistic in found.items()}
+    return numbers
+
+
+def _of_one(per_sample: pd.DataFrame, name: str) -> dict[str, Statistic]:
+    """Of one class against the rest; nothing where all labels that are known are alike."""
+    label_N = per_sample[LABEL + name].to_numpy()
+    known_N, positive_N = ~np.isnan(label_N), label_N == 1
+    if not 0 < np.count_nonzero(positive_N) < np.count_nonzero(known_N):
+        return {}
+    score_N = per_sample[SCORE + name].to_numpy()
+    found = {
+        "auroc": auroc(score_N, positive_N, known_N),
+        "auprc": average_precision(score_N, positive_N, known_N),
+    }
+    if DECISION + name in per_sample:
+        found |= at_threshold(per_sample[DECISION + name].to_numpy(bool), positive_N, known_N)
+    if PROBABILITY + name in per_sample:
+        probability_N = np.where(known_N, per_sample[PROBABILITY + name].to_numpy(), np.nan)
+        found["calibration_error"] = calibration_error(probability_N, positive_N.astype(np.float64))
+    return found
 
 
 def class_names(per_sample: pd.DataFrame) -> list[str]:
@@ -114,30 +213,3 @@ def confusion(per_sample: pd.DataFrame) -> pd.DataFrame:
     decided = per_sample[per_sample["target"].notna()]
     counts = pd.crosstab(decided["target"], decided["prediction"])
     return counts.reindex(index=classes, columns=classes, fill_value=0)
-
-
-def _balanced_accuracy(target_NC: np.ndarray, prediction_NC: np.ndarray, *, chance: float) -> Statistic:
-    def of(weights_BN: np.ndarray) -> np.ndarray:
-        support_BC = weights_BN @ target_NC.astype(np.float32)
-        hits_BC = weights_BN @ (target_NC & prediction_NC).astype(np.float32)
-        return _mean_over_supported(hits_BC, support_BC, support_BC)
-
-    return Statistic(of=of, n=int(target_NC.sum()), chance=chance)
-
-
-def _macro_f1(target_NC: np.ndarray, prediction_NC: np.ndarray) -> Statistic:
-    def of(weights_BN: np.ndarray) -> np.ndarray:
-        support_BC = weights_BN @ target_NC.astype(np.float32)
-        hits_BC = weights_BN @ (target_NC & prediction_NC).astype(np.float32)
-        taken_BC = weights_BN @ prediction_NC.astype(np.float32)
-        return _mean_over_supported(2 * hits_BC, support_BC + taken_BC, support_BC)
-
-    return Statistic(of=of, n=int(target_NC.sum()))
-
-
-def _mean_over_supported(top_BC: np.ndarray, bottom_BC: np.ndarray, support_BC: np.ndarray) -> np.ndarray:
-    """Mean of top / bottom over the classes that occur, (B,) float64; NaN where none does."""
-    occurs_BC = support_BC > 0
-    ratio_BC = np.divide(top_BC, bottom_BC, out=np.zeros(top_BC.shape), where=occurs_BC)
-    count_B = occurs_BC.sum(1)
-    return np.divide(ratio_BC.sum(1), count_B, out=np.full(len(count_B), np.nan), where=count_B > 0)

@@ -75,6 +75,11 @@ class Model:
         """Where the weights are."""
         return self.encoder.logit_scale.device
 
+    @property
+    def scale(self) -> float:
+        """What cosines are multiplied with."""
+        return float(self.encoder.scale.detach())
+
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hexadecimal digits that change with any weight of the encoder or with its preprocessing."""

@@ -1,0 +1,30 @@
+"""How a linear probe gets better with more labelled training data, for the page."""
+
+import numpy as np
+from markupsafe import Markup
+
+from eclip.evaluation.figures import Line, line_chart
+from eclip.evaluation.linear_probe import FRACTIONS
+from eclip.evaluation.results import Evaluation
+
+
+def label_efficiency(evaluation: Evaluation) -> Markup | None:
+    """Accuracy and AUROC by the share of the training patients, with their 95 % intervals; None with fewer than two."""
+    numbers = evaluation.metrics["linear-probe"]
+    lines = []
+    for i, metric in enumerate(("accuracy", "auroc")):
+        known = [f for f in FRACTIONS if f"{metric}@{f:.0%}" in numbers]
+        if len(known) < 2:
+            continue
+        found = [numbers[f"{metric}@{f:.0%}"] for f in known]
+        percent = np.log10([100 * f for f in known])
+        for name, values, style in (
+            (metric, [m.value for m in found], f"s{i}"),
+            (f"{metric}, low", [m.low for m in found], f"s{i} validation"),
+            (f"{metric}, high", [m.high for m in found], f"s{i} validation"),
+        ):
+            lines.append(Line(name=name, x=percent, y=np.array(values), style=style))
+    if not lines:
+        return None
+    title = "Accuracy and AUROC with their intervals, by labelled patients"
+    return line_chart(lines, title=title, x_label="log10 of the percentage of labelled training patients")
