@@ -12,7 +12,9 @@ from small_evaluations import embeddings, unit_rows
 
 
 def values(case):
+    """All but what is fitted, which has a test of its own."""
     numbers = embedding_quality.statistics(embedding_quality.per_sample(case), case)
+    del numbers["modality_separability"]
     return {name: float(s.of(np.ones((1, len(case)), np.float32))[0]) for name, s in numbers.items()}
 
 
@@ -87,6 +89,7 @@ def test_intervals_lie_around_their_values(gap, spread):
     unit = [(v / np.linalg.norm(v, axis=1, keepdims=True)).astype(np.float32) for v in (image_ND, text_ND)]
     case = embeddings(*unit)
     numbers = embedding_quality.statistics(embedding_quality.per_sample(case), case)
+    del numbers["modality_separability"]  # all of them are told apart
     for name, found in summarise(numbers, case.patient_id, seed=0).items():
         share = (found.value - found.low) / (found.high - found.low)
         assert 0.3 < share < 0.7, name
@@ -105,3 +108,16 @@ def test_images_without_report_take_no_part():
     keep = [0, 1, 3, 4]
     with_gap = embeddings(image_ND, text_ND, texts=["a", "b", "", "d", "e"])
     assert values(with_gap) == pytest.approx(values(embeddings(image_ND[keep], text_ND[keep])), abs=1e-6)
+
+
+def test_separability_is_half_for_one_place_and_one_for_two():
+    vectors = unit_rows(200, 6)
+    together = embeddings(vectors, vectors[np.random.default_rng(0).permutation(200)])
+    assert np.mean(embedding_quality.separability(together)) == pytest.approx(0.5, abs=0.2)
+    apart = vectors + np.array([3, 0, 0, 0, 0, 0], np.float32)
+    apart /= np.linalg.norm(apart, axis=1, keepdims=True)
+    assert np.mean(embedding_quality.separability(embeddings(apart, -apart))) == 1
+    blank = embeddings(apart, -apart, texts=["", *["x"] * 199])
+    assert np.isnan(embedding_quality.separability(blank)).tolist() == [True, *[False] * 199]
+    one = embeddings(apart, -apart, patients=["p"] * 200)
+    assert np.isnan(embedding_quality.separability(one)).all()  # nobody else to learn from

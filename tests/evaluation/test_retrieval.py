@@ -10,7 +10,7 @@ from scipy.stats import rankdata
 
 from eclip.errors import InputError
 from eclip.evaluation import retrieval
-from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND, rank
+from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND, precision, rank
 from small_evaluations import embeddings, unit_rows
 
 
@@ -138,3 +138,59 @@ def test_images_without_report_take_no_part():
     assert values(table) == pytest.approx(values(retrieval.per_sample(without)))
     with pytest.raises(InputError, match="two or more studies"):
         retrieval.per_sample(embeddings(case.image_ND, case.text_ND, texts=["x", *[""] * 11]))
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 1), st.booleans()), min_size=1, max_size=6),
+    st.integers(1, 6),
+)
+def test_precision_counts_ties_as_the_mean_over_all_orders(candidates, cutoff):
+    cutoff = min(cutoff, len(candidates))
+    scores, alike = np.array([[float(s) for s, _ in candidates]]), np.array([[a for _, a in candidates]])
+    shares = []
+    for order in permutations(range(len(candidates))):
+        by_score = sorted(order, key=lambda i: -scores[0, i])
+        shares.append(np.mean([alike[0, i] for i in by_score[:cutoff]]))
+    assert precision(scores, alike, [cutoff])[0][0] == pytest.approx(np.mean(shares))
+
+
+def test_precision_by_label_equals_a_loop():
+    rows = 60
+    draw = np.random.default_rng(1)
+    label_NC = draw.choice([0.0, 1.0, -1.0, np.nan], (rows, 2), p=[0.45, 0.4, 0.05, 0.1])
+    image_ND = unit_rows(rows, 4)
+    text_ND = (image_ND + 0.5 * unit_rows(rows, 4, seed=1)).astype(np.float32)
+    case = embeddings(
+        image_ND,
+        text_ND,
+        labels=dict(zip("AB", label_NC.T, strict=True)),
+        studies=[n // 2 for n in range(rows)],
+    )
+    table = retrieval.per_sample(case)
+    usable = [not np.isnan(row).all() and not (row == -1).any() for row in label_NC]
+    for n in range(rows):
+        others = [m for m in range(rows) if usable[m] and m // 2 != n // 2]
+        first = sorted(others, key=lambda m: -float(text_ND[n] @ image_ND[m]))[:5]
+        alike = [bool(np.array_equal(label_NC[n] == 1, label_NC[m] == 1)) for m in first]
+        found = table["text_to_image_precision@5"][n]
+        if usable[n]:
+            assert found == pytest.approx(np.mean(alike))
+            expected = np.mean([np.array_equal(label_NC[n] == 1, label_NC[m] == 1) for m in others])
+            assert table["text_to_image_precision_chance"][n] == pytest.approx(expected)
+        else:
+            assert np.isnan(found)
+    numbers = retrieval.statistics(table)
+    assert numbers["text_to_image_precision@5"].n == sum(usable)
+
+
+def test_with_fewer_candidates_than_the_cutoff_there_is_no_precision():
+    vectors = unit_rows(30, 4)
+    case = embeddings(vectors, vectors, labels={"A": np.arange(30) % 2})
+    assert {n.partition("@")[2] for n in values(retrieval.per_sample(case)) if "precision" in n} == {
+        "5",
+        "10",
+    }
+
+
+def test_without_labels_there_is_no_precision_by_label():
+    assert not [name for name in values(retrieval.per_sample(random_case())) if "precision" in name]

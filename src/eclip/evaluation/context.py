@@ -1,7 +1,10 @@
 """What a task may look at."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import numpy as np
 
 from eclip.data.store import Store
 from eclip.evaluation.embedding_file import EmbeddingFile
@@ -33,6 +36,7 @@ class Context:
     ensemble: Ensemble = "embeddings"
     cache: Path | None = None
     _embeddings: dict[str, Embeddings] = field(default_factory=dict, init=False, repr=False)
+    _vectors: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def embeddings(self) -> Embeddings:
@@ -48,6 +52,12 @@ class Context:
         if split not in self._embeddings:
             self._embeddings[split] = embed_store(self.model, self.store, split=split, cache=self.cache)
         return self._embeddings[split]
+
+    def vectors_of(self, sentences: Sequence[str]) -> Mapping[str, np.ndarray]:
+        """The unit vector (D,) of each prompt, embedded once however many tasks ask."""
+        if missing := [sentence for sentence in sentences if sentence not in self._vectors]:
+            self._vectors |= dict(zip(missing, self.model.embed_texts(missing), strict=True))
+        return self._vectors
 
     @property
     def training(self) -> Embeddings:

@@ -5,6 +5,10 @@ A query's rank is that of the best candidate that counts as right. *Strict*: its
 that many studies share score by being frequent alone; how far that goes is the *image-blind* floor, which ranks
 reports by how often their text occurs in training and never looks at the image.
 
+*Precision@K by label*: the share of the first K other studies' reports (or images) whose findings are the query's. The
+own report is left out, which would count once more what recall counts; so are studies with an uncertain finding, or
+without labels.
+
 Ties are broken at random, in expectation: a hit within K counts with its probability, a rank is the expected one.
 
 Array names: Q queries, M candidates, N studies' images, D dimensions.
@@ -22,6 +26,7 @@ from eclip.evaluation.embeddings import Embeddings
 from eclip.evaluation.statistics import Statistic, mean, median
 
 CUTOFFS = (1, 5, 10)
+PRECISION_CUTOFFS = (5, 10, 50)
 ANY_EQUAL_TEXT, IMAGE_BLIND = "_any_equal_text", "_image_blind"
 _CELLS = 8_000_000  # similarities held at a time
 
@@ -88,7 +93,8 @@ def per_sample(
     Returns:
         One row an image, NaN for those without report: `image_to_text_rank`, `image_to_text_recall@K`, the same for
         `text_to_image`, each also with `_any_equal_text`; `image_to_text_recall@K_image_blind`, also for any equal
-        text; `…_chance@K`, what random order would get.
+        text; `…_chance@K`, what random order would get; `image_to_text_precision@K` and `text_to_image_precision@K` by
+        label with their `…_precision_chance`, where there are labels and enough candidates.
 
     Raises:
         InputError: Fewer than two studies have a report.
@@ -104,6 +110,7 @@ def per_sample(
     distinct = np.unique(text_N, return_index=True)[1]  # equal texts score the same, bit for bit
     frequency = Counter(train_texts)
     in_training_M = np.array([float(frequency[text]) for text in texts[reports]])
+    kind_N = _kinds(embeddings)[rows]
     blocks = []
     for block in _blocks(len(rows), len(rows), cells):
         to_text = (image_ND[block] @ text_ND[distinct].T)[:, text_N[reports]]
@@ -122,6 +129,13 @@ def per_sample(
                     f"image_to_text_recall@{cutoff}{variant}{IMAGE_BLIND}": blind.hit(cutoff)
                     for cutoff in CUTOFFS
                 }
+        for direction, similarity, candidates in (
+            ("image_to_text", to_text, reports),
+            ("text_to_image", to_image, np.arange(len(rows))),
+        ):
+            open_QM = (kind_N[block, None] >= 0) & (kind_N[candidates] >= 0) & (own != study_N[candidates])
+            alike_QM = open_QM & (kind_N[block, None] == kind_N[candidates])
+            columns |= _precisions(direction, np.where(open_QM, similarity, -np.inf), alike_QM, open_QM)
         blocks.append(pd.DataFrame(columns))
     table = pd.concat(blocks, ignore_index=True)
     return table.set_axis(rows).reindex(range(len(embeddings)))
@@ -135,7 +149,11 @@ def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     numbers: dict[str, Statistic] = {}
     for column in per_sample.columns:
         values = per_sample[column].to_numpy()
-        if "_recall@" in column:
+        if "_precision@" in column:
+            if not np.isnan(values).all():
+                expected = per_sample[f"{column.partition('@')[0]}_chance"]
+                numbers[column] = mean(values, chance=float(expected[~np.isnan(values)].mean()))
+        elif "_recall@" in column:
             chance = per_sample.get(column.replace("_recall@", "_chance@"))
             numbers[column] = mean(values, chance=None if chance is None else float(chance.mean()))
         elif "_rank" in column:
@@ -148,6 +166,48 @@ def _columns(direction: str, variant: str, ranks: Ranks) -> dict[str, np.ndarray
     columns = {f"{direction}_rank{variant}": ranks.expected}
     columns |= {f"{direction}_recall@{cutoff}{variant}": ranks.hit(cutoff) for cutoff in CUTOFFS}
     return columns | {f"{direction}_chance@{cutoff}{variant}": ranks.chance(cutoff) for cutoff in CUTOFFS}
+
+
+def precision(similarity_QM: np.ndarray, alike_QM: np.ndarray, cutoffs: Sequence[int]) -> list[np.ndarray]:
+    """For each cutoff the expected share (Q,) of alike candidates among the first K; of ties each may come first.
+
+    Args:
+        similarity_QM: −inf where a candidate takes no part.
+        alike_QM: bool.
+        cutoffs: K, each at most M.
+    """
+    last = [similarity_QM.shape[1] - cutoff for cutoff in cutoffs]
+    sorted_QM = np.partition(similarity_QM, last, axis=1)
+    shares = []
+    for cutoff, place in zip(cutoffs, last, strict=True):
+        last_Q1 = sorted_QM[:, place : place + 1]
+        above_QM, tied_QM = similarity_QM > last_Q1, similarity_QM == last_Q1
+        places_Q = cutoff - above_QM.sum(1)
+        hits_Q = (alike_QM & tied_QM).sum(1) * places_Q / np.maximum(tied_QM.sum(1), 1)
+        shares.append(((alike_QM & above_QM).sum(1) + hits_Q) / cutoff)
+    return shares
+
+
+def _precisions(
+    direction: str, similarity_QM: np.ndarray, alike_QM: np.ndarray, open_QM: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Of each cutoff; NaN where a query has fewer candidates."""
+    candidates_Q = open_QM.sum(1)
+    columns = {f"{direction}_precision_chance": alike_QM.sum(1) / np.maximum(candidates_Q, 1)}
+    cutoffs = [cutoff for cutoff in PRECISION_CUTOFFS if cutoff <= candidates_Q.max(initial=0)]
+    found = precision(similarity_QM, alike_QM, cutoffs) if cutoffs else []
+    for cutoff, share_Q in zip(cutoffs, found, strict=True):
+        columns[f"{direction}_precision@{cutoff}"] = np.where(candidates_Q >= cutoff, share_Q, np.nan)
+    return columns
+
+
+def _kinds(embeddings: Embeddings) -> np.ndarray:
+    """A number (N,) for each set of findings that are present; −1 where one is uncertain or none is labelled."""
+    label_NC = embeddings.label_NC
+    if not label_NC.size:
+        return np.full(len(embeddings), -1)
+    kind_N = np.unique(label_NC == 1, axis=0, return_inverse=True)[1].ravel()
+    return np.where(np.isnan(label_NC).all(1) | (label_NC < 0).any(1), -1, kind_N)
 
 
 def _blocks(queries: int, candidates: int, cells: int) -> Iterator[slice]:

@@ -8,9 +8,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from eclip.errors import InputError
-from eclip.evaluation import embedding_quality, linear_probe, retrieval, zero_shot
+from eclip.evaluation import embedding_quality, linear_probe, retrieval, subgroups, zero_shot
 from eclip.evaluation.context import Context
 from eclip.evaluation.embeddings import Embeddings
+from eclip.evaluation.finding_similarity import similarity_table
 from eclip.evaluation.label_efficiency import label_efficiency
 from eclip.evaluation.results import Evaluation
 from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND
@@ -46,8 +47,7 @@ def _zero_shot(context: Context) -> pd.DataFrame:
     classes = [] if prompts is None else list(prompts.classes)
     zero_shot.check_labels(labels, classes)
     assert prompts is not None
-    sentences = prompts.sentences
-    vectors = dict(zip(sentences, context.model.embed_texts(sentences), strict=True))
+    vectors = context.vectors_of(prompts.sentences)
 
     def scores(embeddings: Embeddings) -> np.ndarray:
         return zero_shot.scores(embeddings.image_ND, vectors, prompts, ensemble=context.ensemble)
@@ -94,6 +94,26 @@ def _retrieval(context: Context) -> pd.DataFrame:
     return retrieval.per_sample(context.embeddings, train_texts=train_texts)
 
 
+def _subgroups(context: Context) -> pd.DataFrame:
+    qualities: dict[str, np.ndarray] = {}
+    reasons = []
+    for name, task, values in (
+        ("accuracy", _zero_shot, zero_shot.right),
+        ("image_to_text_recall@10", _retrieval, lambda table: table["image_to_text_recall@10"].to_numpy()),
+    ):
+        try:
+            qualities[name] = values(task(context))
+        except InputError as error:
+            reasons.append(str(error))
+    if not qualities:
+        raise InputError(f"subgroups: nothing to compare ({'; '.join(reasons)})")
+    rows = context.store.rows(split=context.split)
+    sex, age, view = (
+        [column[row] for row in rows] for column in map(context.store.column, ("sex", "age", "view"))
+    )
+    return subgroups.per_sample(qualities, sex=sex, age=age, view=view)
+
+
 TASKS: dict[str, Task] = {
     "zero-shot": Task(
         _zero_shot, lambda table, _: zero_shot.statistics(table), figures={"ROC curves": roc_curves}
@@ -105,8 +125,11 @@ TASKS: dict[str, Task] = {
     ),
     "retrieval": Task(_retrieval, lambda table, _: retrieval.statistics(table)),
     "embedding-quality": Task(
-        lambda context: embedding_quality.per_sample(context.embeddings), embedding_quality.statistics
+        lambda context: embedding_quality.per_sample(context.embeddings),
+        embedding_quality.statistics,
+        figures={"Mean cosine between images, by finding": similarity_table},
     ),
+    "subgroups": Task(_subgroups, subgroups.statistics),
 }
 
 

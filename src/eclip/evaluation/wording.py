@@ -14,8 +14,11 @@ _TITLES = {
     "subgroups": "Subgroups",
 }
 _WORDS = {
+    "_gap_": ", gap by ",
+    "accuracy/": "Accuracy, ",
     "image_to_text_": "Image → report: ",
     "text_to_image_": "Report → image: ",
+    "precision@": "precision by label@",
     "median_rank": "median rank",
     "mrr": "mean reciprocal rank",
     ANY_EQUAL_TEXT: ", any equal text",
@@ -40,6 +43,7 @@ _WORDS = {
     "alignment": "Alignment",
     "uniformity_": "Uniformity, ",
     "modality_gap": "Modality gap",
+    "modality_separability": "Images told from texts",
 }
 
 

@@ -202,6 +202,12 @@ def _of_one(per_sample: pd.DataFrame, name: str) -> dict[str, Statistic]:
     return found
 
 
+def right(per_sample: pd.DataFrame) -> np.ndarray:
+    """Whether the decision among classes is right, 1 or 0, (N,); NaN where an image does not show exactly one."""
+    decided_N = per_sample["target"].notna().to_numpy()
+    return np.where(decided_N, per_sample["target"].to_numpy() == per_sample["prediction"].to_numpy(), np.nan)
+
+
 def class_names(per_sample: pd.DataFrame) -> list[str]:
     """The classes that a per-sample table was made with, in their order."""
     return [name.removeprefix(SCORE) for name in per_sample.columns if name.startswith(SCORE)]
