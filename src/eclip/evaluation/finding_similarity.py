@@ -39,12 +39,13 @@ def similarity_table(evaluation: Evaluation) -> Markup | None:
     names, mean_FF = finding_similarities(evaluation.embeddings)
     if len(names) < 2:
         return None
-    low, high = float(mean_FF.min()), float(mean_FF.max())
+    low = float(mean_FF.min())
+    span = max(float(mean_FF.max()) - low, 1e-12) / 0.85  # text stays readable
     head = "".join(f'<th scope="col"><span>{escape(name)}</span></th>' for name in names)
     rows = []
     for name, values in zip(names, mean_FF, strict=True):
         cells = "".join(
-            f'<td style="--share:{(value - low) / max(high - low, 1e-12):.2f}">{value:.2f}</td>'
+            f'<td style="background:rgba(var(--hit),{(value - low) / span:.2f})">{value:.2f}</td>'
             for value in values
         )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{cells}</tr>')

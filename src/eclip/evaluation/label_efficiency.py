@@ -27,4 +27,10 @@ def label_efficiency(evaluation: Evaluation) -> Markup | None:
     if not lines:
         return None
     title = "Accuracy and AUROC with their intervals, by labelled patients"
-    return line_chart(lines, title=title, x_label="log10 of the percentage of labelled training patients")
+    chart = line_chart(lines, title=title, x_label="log10 of the percentage of labelled training patients")
+    keys = "".join(
+        f'<li><svg class="key" viewBox="0 0 24 12" aria-hidden="true"><line class="line s{i}" x1="1" x2="23" y1="6" '
+        f'y2="6"/></svg>{name}</li>'
+        for i, name in enumerate(("accuracy", "AUROC"))
+    )
+    return chart + Markup(f'<ul class="legend">{keys}</ul>')  # noqa: S704 (nothing of a user's)
