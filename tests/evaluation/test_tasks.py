@@ -4,7 +4,14 @@ from eclip.evaluation.tasks import TASKS, headlines
 
 
 def test_the_tasks_have_the_names_of_the_command_line():
-    assert list(TASKS) == ["zero-shot", "linear-probe", "retrieval", "embedding-quality", "subgroups"]
+    assert list(TASKS) == [
+        "zero-shot",
+        "linear-probe",
+        "retrieval",
+        "embedding-quality",
+        "grounding",
+        "subgroups",
+    ]
 
 
 def test_headlines_leave_out_classes_variants_and_floors():

@@ -8,8 +8,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from eclip.errors import InputError
-from eclip.evaluation import embedding_quality, linear_probe, retrieval, subgroups, zero_shot
+from eclip.evaluation import embedding_quality, grounding, linear_probe, retrieval, subgroups, zero_shot
 from eclip.evaluation.context import Context
+from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.embeddings import Embeddings
 from eclip.evaluation.finding_similarity import similarity_table
 from eclip.evaluation.label_efficiency import label_efficiency
@@ -94,6 +95,12 @@ def _retrieval(context: Context) -> pd.DataFrame:
     return retrieval.per_sample(context.embeddings, train_texts=train_texts)
 
 
+def _grounding(context: Context) -> pd.DataFrame:
+    if isinstance(context.model, EmbeddingFile):
+        raise InputError(f"{context.model.path}: a file has no local features; grounding needs the model")
+    return grounding.per_sample(context.model, context.store, context.store.rows(split=context.split))
+
+
 def _subgroups(context: Context) -> pd.DataFrame:
     qualities: dict[str, np.ndarray] = {}
     reasons = []
@@ -129,6 +136,7 @@ TASKS: dict[str, Task] = {
         embedding_quality.statistics,
         figures={"Mean cosine between images, by finding": similarity_table},
     ),
+    "grounding": Task(_grounding, lambda table, _: grounding.statistics(table)),
     "subgroups": Task(_subgroups, subgroups.statistics),
 }
 

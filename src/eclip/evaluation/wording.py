@@ -14,6 +14,14 @@ _TITLES = {
     "subgroups": "Subgroups",
 }
 _WORDS = {
+    "report_": "Report: ",
+    "sentence_": "Sentences: ",
+    "region_": "Regions: ",
+    "pointing_game": "pointing game",
+    "contrast_to_noise": "contrast to noise",
+    "nss": "normalised scanpath saliency",
+    "auc_judd": "AUC (Judd)",
+    "kl_divergence": "divergence",
     "_gap_": ", gap by ",
     "accuracy/": "Accuracy, ",
     "image_to_text_": "Image → report: ",
