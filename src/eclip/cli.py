@@ -94,8 +94,8 @@ def evaluate(
             (.parquet, .npz).
         data: Study store.
         out: Folder to write to.
-        tasks: zero-shot, linear-probe, retrieval, embedding-quality, grounding, subgroups; all that the store allows
-            if not given.
+        tasks: zero-shot, linear-probe, retrieval, embedding-quality, grounding, subgroups, all that the store allows
+            if not given; and robustness, which embeds all images ten times more.
         split: Which studies: train, validate or test.
         prompts: Prompt set for zero-shot classification: a name or a YAML file; that which fits the store's labels if
             not given.

@@ -8,7 +8,16 @@ import pandas as pd
 from markupsafe import Markup
 
 from eclip.errors import InputError
-from eclip.evaluation import embedding_quality, grounding, linear_probe, retrieval, subgroups, zero_shot
+from eclip.evaluation import (
+    embedding_quality,
+    grounding,
+    linear_probe,
+    retrieval,
+    robustness,
+    subgroups,
+    zero_shot,
+)
+from eclip.evaluation.classification import targets
 from eclip.evaluation.context import Context
 from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.embeddings import Embeddings
@@ -101,6 +110,28 @@ def _grounding(context: Context) -> pd.DataFrame:
     return grounding.per_sample(context.model, context.store, context.store.rows(split=context.split))
 
 
+def _robustness(context: Context) -> pd.DataFrame:
+    if isinstance(context.model, EmbeddingFile):
+        raise InputError(
+            f"{context.model.path}: a file cannot embed other images; robustness needs the model"
+        )
+    prompts, right = context.prompts, None
+    if prompts is not None and set(prompts.classes) <= set(context.embeddings.label_names):
+        classes, vectors = prompts.classes, context.vectors_of(prompts.sentences)
+        _, target_N = targets(context.embeddings, list(classes))
+        decided_N = np.array([target is not None for target in target_N])
+
+        def right(image_ND: np.ndarray) -> np.ndarray:
+            score_NC = zero_shot.scores(image_ND, vectors, prompts, ensemble=context.ensemble)
+            guess_N = np.array(list(classes), dtype=object)[score_NC.argmax(1)]
+            return np.where(decided_N, guess_N == target_N, np.nan)
+
+    rows = context.store.rows(split=context.split)
+    return robustness.per_sample(
+        context.model, context.store, rows, context.embeddings, right, seed=context.seed
+    )
+
+
 def _subgroups(context: Context) -> pd.DataFrame:
     qualities: dict[str, np.ndarray] = {}
     reasons = []
@@ -137,6 +168,7 @@ TASKS: dict[str, Task] = {
         figures={"Mean cosine between images, by finding": similarity_table},
     ),
     "grounding": Task(_grounding, lambda table, _: grounding.statistics(table)),
+    "robustness": Task(_robustness, lambda table, _: robustness.statistics(table), default=False),
     "subgroups": Task(_subgroups, subgroups.statistics),
 }
 

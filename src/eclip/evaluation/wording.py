@@ -14,6 +14,10 @@ _TITLES = {
     "subgroups": "Subgroups",
 }
 _WORDS = {
+    "stability@": "Stability: ",
+    "accuracy@unchanged": "Accuracy: unchanged",
+    "occlusion_drop_": "Cosine lost by hiding what is ",
+    "occlusion_excess": "Lost more by hiding what experts marked",
     "report_": "Report: ",
     "sentence_": "Sentences: ",
     "region_": "Regions: ",
