@@ -97,6 +97,14 @@ def test_other_prompts_are_refused(store, tmp_path):
     ]  # nothing was classified
 
 
+def test_another_ensemble_is_refused(store, tmp_path):
+    (tmp_path / "p.yaml").write_text("classes: {Atelectasis: [atelectasis], Edema: [edema]}")
+    for name in ("embeddings", "max"):
+        evaluate(SpotModel(), store, out=tmp_path / name, prompts=str(tmp_path / "p.yaml"), ensemble=name)
+    with pytest.raises(InputError, match="--ensemble max is not the embeddings"):
+        compare([tmp_path / "embeddings", tmp_path / "max"])
+
+
 @pytest.fixture(scope="module")
 def runs(store, tmp_path_factory):
     """Two trainings of one model, and one of another."""

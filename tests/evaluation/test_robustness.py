@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from eclip.data.images import decode, fit
 from eclip.data.store import Store, write_store
 from eclip.evaluation import robustness
 from eclip.evaluation.embeddings import Embeddings
@@ -34,13 +35,8 @@ class SpotModel:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
-class Squares(list):
-    """The unchanged squares, as the model is given them."""
-
-
 @pytest.fixture(scope="module")
 def case(tmp_path_factory):
-    from eclip.data.images import decode, fit
 
     kinds = ["gaze", None, "gaze", "gaze", None]
     studies = [small_study(3 * i, split="test", annotation=kind) for i, kind in enumerate(kinds)]
@@ -48,7 +44,7 @@ def case(tmp_path_factory):
     write_store(folder, studies, source="test", rejected=[])
     store = Store.open(folder)
     rows = store.rows(split="test")
-    image_ND = SpotModel().embed_images(Squares(fit(decode(s.image), SIZE) for s in studies))
+    image_ND = SpotModel().embed_images([fit(decode(s.image), SIZE) for s in studies])
     embeddings = Embeddings(
         image_id=[s.image_id for s in studies],
         study_id=[s.study_id for s in studies],

@@ -189,5 +189,7 @@ def test_probability_of_the_decision_is_the_softmax_of_scaled_cosines():
 def test_a_pair_of_one_class_has_no_decision_among_classes():
     image_ND = unit_rows(6, 4)
     case = embeddings(image_ND, image_ND, labels={"A": [1, 0, 0, 1, 1, 0]})
-    found = values(zero_shot.per_sample(case, image_ND[:, :1], ["A"], pairs=True))
-    assert set(found) == {"auroc", "auroc/A", "auprc", "auprc/A"}
+    table = zero_shot.per_sample(case, image_ND[:, :1], ["A"], pairs=True)
+    assert set(values(table)) == {"auroc", "auroc/A", "auprc", "auprc/A"}
+    with pytest.raises(InputError, match="nothing is decided among A alone"):
+        zero_shot.right(table)

@@ -62,6 +62,11 @@ def check_same_studies(evaluations: Sequence[Evaluation]) -> None:
                 f"{other.folder}: prompt set {other.meta.get('prompts')!r} is not the {first.meta.get('prompts')!r} "
                 f"of {first.folder}; evaluate both with the same --prompts"
             )
+        if first.meta.get("ensemble") != other.meta.get("ensemble"):
+            raise InputError(
+                f"{other.folder}: --ensemble {other.meta.get('ensemble')} is not the {first.meta.get('ensemble')} of "
+                f"{first.folder}; evaluate both with the same"
+            )
 
 
 def _check_pair(first: Evaluation, second: Evaluation) -> None:

@@ -116,7 +116,8 @@ def _robustness(context: Context) -> pd.DataFrame:
             f"{context.model.path}: a file cannot embed other images; robustness needs the model"
         )
     prompts, right = context.prompts, None
-    if prompts is not None and set(prompts.classes) <= set(context.embeddings.label_names):
+    known = prompts is not None and set(prompts.classes) <= set(context.embeddings.label_names)
+    if prompts is not None and known and len(prompts.classes) > 1:
         classes, vectors = prompts.classes, context.vectors_of(prompts.sentences)
         _, target_N = targets(context.embeddings, list(classes))
         decided_N = np.array([target is not None for target in target_N])

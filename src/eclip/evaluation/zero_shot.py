@@ -156,6 +156,18 @@ def check_labels(label_names: Sequence[str], classes: Sequence[str]) -> None:
         )
 
 
+def check_decides(classes: Sequence[str]) -> None:
+    """Refuse a single class.
+
+    Raises:
+        InputError: There is one.
+    """
+    if len(classes) < 2:
+        raise InputError(
+            f"zero-shot: nothing is decided among {', '.join(classes)} alone; choose another --prompts"
+        )
+
+
 def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     """The task's numbers, from its per-sample table.
 
@@ -203,7 +215,12 @@ def _of_one(per_sample: pd.DataFrame, name: str) -> dict[str, Statistic]:
 
 
 def right(per_sample: pd.DataFrame) -> np.ndarray:
-    """Whether the decision among classes is right, 1 or 0, (N,); NaN where an image does not show exactly one."""
+    """Whether the decision among classes is right, 1 or 0, (N,); NaN where an image does not show exactly one.
+
+    Raises:
+        InputError: There is one class alone, among which nothing is decided.
+    """
+    check_decides(class_names(per_sample))
     decided_N = per_sample["target"].notna().to_numpy()
     return np.where(decided_N, per_sample["target"].to_numpy() == per_sample["prediction"].to_numpy(), np.nan)
 
