@@ -102,6 +102,9 @@ def test_chance_and_counts_are_told():
     numbers = zero_shot.statistics(zero_shot.per_sample(case, case.image_ND @ class_CD.T, CLASSES))
     assert numbers["accuracy"].chance == numbers["balanced_accuracy"].chance == 0.25
     assert numbers["auroc"].chance == 0.5
+    of_classes = [numbers[f"auprc/{name}"].chance for name in CLASSES[:3]]
+    assert numbers["auprc"].chance == pytest.approx(np.mean(of_classes))
+    assert len(set(of_classes)) > 1
     assert numbers["accuracy"].n == numbers["macro_f1"].n < numbers["auroc"].n <= len(case)
 
 

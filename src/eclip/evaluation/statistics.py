@@ -152,7 +152,9 @@ def average(statistics: Sequence[Statistic], *, n: int) -> Statistic:
         defined_SB = ~np.isnan(values_SB)
         return _divide(np.where(defined_SB, values_SB, 0.0).sum(0), defined_SB.sum(0))
 
-    return Statistic(of=of, n=n, direction=statistics[0].direction, chance=statistics[0].chance)
+    chances = [statistic.chance for statistic in statistics if statistic.chance is not None]
+    chance = sum(chances) / len(chances) if len(chances) == len(statistics) else None
+    return Statistic(of=of, n=n, direction=statistics[0].direction, chance=chance)
 
 
 def _divide(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
