@@ -3,13 +3,31 @@
 import hashlib
 
 import numpy as np
+import torch
 
 from eclip.data.images import decode
 from eclip.evaluation.embeddings import Embeddings
+from eclip.models.dual_encoder import ImageFeatures
 from eclip.models.model import Model
+from eclip.models.preprocessing import Preprocessing
 from small_stores import FINDINGS
 
 DIMENSIONS = 8
+
+
+class GridlessEncoder:
+    """One without local features, so that there is no grounding."""
+
+    preprocessing, training, logit_scale = Preprocessing(size=32), False, torch.zeros(())
+
+    def eval(self):
+        return self
+
+    def train(self, mode):
+        assert mode == self.training
+
+    def image_features(self, pixels_BCHW):
+        return ImageFeatures(pooled=torch.zeros(len(pixels_BCHW), DIMENSIONS), grid=None)
 
 
 class SpotModel:
@@ -33,6 +51,7 @@ class SpotModel:
         return self._vectors(kinds, [text.encode() for text in texts])
 
     embed_classes = Model.embed_classes
+    encoder = GridlessEncoder()
     scale = 20.0
 
     def expert_view(self, image_HW, heatmap_HW):

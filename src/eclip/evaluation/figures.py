@@ -6,7 +6,7 @@ drawing follows the reader's light or dark mode.
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,6 +49,7 @@ def line_chart(
     x_label: str,
     x_range: Range | None = None,
     y_range: Range | None = None,
+    x_names: Mapping[float, str] | None = None,
 ) -> Markup:
     """A small chart of curves with a quiet grid.
 
@@ -58,15 +59,18 @@ def line_chart(
         x_label: Under the chart.
         x_range: From where to where; without it x are counts, and all of them are shown.
         y_range: The same; without it the outermost 1 % of the values at each end are left out.
+        x_names: What stands at which x, instead of round numbers.
     """
-    width, height, left, right, top, bottom = 340, 210, 46, 12, 10, 34
+    width, height, right, top, bottom = 340, 210, 18, 10, 34
     x_all, y_all = (np.concatenate([getattr(line, axis) for line in lines]) for axis in ("x", "y"))
     x_low, x_high = x_range or (min(0.0, float(x_all.min())), max(1.0, float(x_all.max())))
     y_shown = y_range or _padded(*np.percentile(y_all, (1, 99)))
     y_ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*y_shown)
     y_low, y_high = float(y_ticks[0]), float(y_ticks[-1])
+    y_names = [f"{tick:.6g}" for tick in y_ticks]
+    left = max(46, 10 + 7 * max(map(len, y_names)))
     ticks = MaxNLocator(4, integer=x_range is None).tick_values(x_low, x_high)
-    x_ticks = [tick for tick in ticks if x_low <= tick <= x_high]
+    x_ticks = x_names or {tick: _tick(tick) for tick in ticks if x_low <= tick <= x_high}
 
     def across(x: np.ndarray | float) -> np.ndarray:
         return left + (np.asarray(x) - x_low) / (x_high - x_low) * (width - left - right)
@@ -76,13 +80,13 @@ def line_chart(
         return height - bottom - (inside - y_low) / (y_high - y_low) * (height - top - bottom)
 
     parts = []
-    for tick in y_ticks:
+    for tick, name in zip(y_ticks, y_names, strict=True):
         y = up(tick)
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{tick:.6g}</text>')
+        parts.append(f'<text x="{left - 6}" y="{y + 3.5:.1f}" text-anchor="end">{name}</text>')
     parts += [
-        f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{_tick(tick)}</text>'
-        for tick in x_ticks
+        f'<text x="{across(tick):.1f}" y="{height - bottom + 15}" text-anchor="middle">{escape(name)}</text>'
+        for tick, name in x_ticks.items()
     ]
     parts.append(
         f'<text x="{(left + width - right) / 2}" y="{height - 3}" text-anchor="middle">{escape(x_label)}</text>'

@@ -27,7 +27,12 @@ def label_efficiency(evaluation: Evaluation) -> Markup | None:
     if not lines:
         return None
     title = "Accuracy and AUROC with their intervals, by labelled patients"
-    chart = line_chart(lines, title=title, x_label="log10 of the percentage of labelled training patients")
+    chart = line_chart(
+        lines,
+        title=title,
+        x_label="labelled training patients",
+        x_names={float(np.log10(100 * f)): f"{f:.0%}" for f in FRACTIONS},
+    )
     keys = "".join(
         f'<li><svg class="key" viewBox="0 0 24 12" aria-hidden="true"><line class="line s{i}" x1="1" x2="23" y1="6" '
         f'y2="6"/></svg>{name}</li>'

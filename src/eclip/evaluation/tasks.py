@@ -23,6 +23,7 @@ from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.embeddings import Embeddings
 from eclip.evaluation.finding_similarity import similarity_table
 from eclip.evaluation.label_efficiency import label_efficiency
+from eclip.evaluation.reliability import reliability_curve
 from eclip.evaluation.results import Evaluation
 from eclip.evaluation.retrieval import ANY_EQUAL_TEXT, IMAGE_BLIND
 from eclip.evaluation.roc import roc_curves
@@ -155,7 +156,9 @@ def _subgroups(context: Context) -> pd.DataFrame:
 
 TASKS: dict[str, Task] = {
     "zero-shot": Task(
-        _zero_shot, lambda table, _: zero_shot.statistics(table), figures={"ROC curves": roc_curves}
+        _zero_shot,
+        lambda table, _: zero_shot.statistics(table),
+        figures={"ROC curves": roc_curves, "Reliability": reliability_curve},
     ),
     "linear-probe": Task(
         _linear_probe,

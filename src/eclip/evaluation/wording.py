@@ -50,6 +50,8 @@ _WORDS = {
     "auroc/": "AUROC, ",
     "auroc": "AUROC, mean over classes",
     "macro_f1": "Macro F1",
+    "f1/": "F1, ",
+    "f1": "F1, mean over classes",
     "balanced_accuracy": "Balanced accuracy",
     "accuracy": "Accuracy",
     "alignment": "Alignment",
