@@ -154,8 +154,9 @@ def test_only_the_metrics_that_are_chosen_are_compared_and_counted(folders, tmp_
     assert set(chosen[:2]) < compared
     assert {key.split("/")[0] for key in compared} == {"zero-shot", "retrieval"}
     assert found["meta"]["comparisons"] == len(compared) < everything["meta"]["comparisons"]
-    alone = compare(folders, out=tmp_path / "c.json", metrics=chosen[:1])["models"]["strong"]["zero-shot"]
-    assert alone["accuracy"]["p_adjusted"] == alone["accuracy"]["p"]
+    alone = compare(folders, out=tmp_path / "c.json", metrics=chosen[:1])["models"]["strong"]
+    assert {task: list(numbers) for task, numbers in alone.items()} == {"zero-shot": ["accuracy"]}
+    assert alone["zero-shot"]["accuracy"]["p_adjusted"] == alone["zero-shot"]["accuracy"]["p"]
 
 
 def test_tables_for_papers(folders, tmp_path):

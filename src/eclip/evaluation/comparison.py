@@ -64,6 +64,8 @@ def compare(
     numbers = measured(runs, seed=seed)
     chosen = chosen_keys(numbers, metrics)
     found = differences_of(runs, numbers, chosen, margin=margin, seed=seed)
+    if metrics:  # else details stand in the file, too
+        found = [{key: d for key, d in own.items() if key in chosen} for own in found]
     values = [{key: rounded(asdict(metric(own[key]))) for key in chosen if key in own} for own in numbers]
     content: dict[str, Any] = {
         "baseline": names[0],
