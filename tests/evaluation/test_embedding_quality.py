@@ -1,13 +1,15 @@
 """Alignment, uniformity and modality gap against loops from their formulas, and in any rotation."""
 
 import math
+from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.stats import skew
 
 from eclip.evaluation import embedding_quality
 from eclip.evaluation.bootstrap import summarise
-from eclip.evaluation.embedding_quality import uniformity
+from eclip.evaluation.embedding_quality import effective_rank, found_by, uniformity
 from small_evaluations import embeddings, unit_rows
 
 
@@ -53,9 +55,9 @@ def test_chunks_give_what_the_whole_gives(monkeypatch):
 
 def test_closed_forms():
     same = np.tile(unit_rows(1, 4), (6, 1))
-    assert values(embeddings(same, same)) == pytest.approx(
-        dict.fromkeys(values(embeddings(same, same)), 0.0), abs=1e-6
-    )
+    collapsed = values(embeddings(same, same))
+    assert np.isnan([collapsed.pop("effective_rank_image"), collapsed.pop("effective_rank_text")]).all()
+    assert collapsed == pytest.approx(dict.fromkeys(collapsed, 0.0), abs=1e-6)
     apart = values(embeddings(same, -same))
     assert apart["alignment"] == pytest.approx(4.0, abs=1e-5)
     assert apart["modality_gap"] == pytest.approx(2.0, abs=1e-6)
@@ -92,7 +94,8 @@ def test_intervals_lie_around_their_values(gap, spread):
     del numbers["modality_separability"]  # all of them are told apart
     for name, found in summarise(numbers, case.patient_id, seed=0).items():
         share = (found.value - found.low) / (found.high - found.low)
-        assert 0.3 < share < 0.7, name
+        skewed = name.startswith(("effective_rank", "hubness"))  # ratios: their draws have a long upper end
+        assert (0 if skewed else 0.3) < share < (1 if skewed else 0.7), name
 
 
 def test_beyond_the_limit_a_spread_of_images_stands_for_all(monkeypatch):
@@ -121,3 +124,60 @@ def test_separability_is_half_for_one_place_and_one_for_two():
     assert np.isnan(embedding_quality.separability(blank)).tolist() == [True, *[False] * 199]
     one = embeddings(apart, -apart, patients=["p"] * 200)
     assert np.isnan(embedding_quality.separability(one)).all()  # nobody else to learn from
+
+
+def mean_over_distinct(weights, size, term):
+    """Weighted mean of term(i, j, …) over samples that are all different."""
+    tuples = list(permutations(range(len(weights)), size))
+    mass = [math.prod(weights[i] for i in own) for own in tuples]
+    return sum(m * term(*own) for m, own in zip(mass, tuples, strict=True)) / sum(mass)
+
+
+@pytest.mark.parametrize("weights", [[1] * 7, [2, 0, 1, 3, 1, 1, 2]])
+def test_effective_rank_equals_the_loop_over_distinct_samples(weights):
+    points = unit_rows(7, 3).astype(np.float64)
+    k = points @ points.T
+    length = mean_over_distinct(weights, 4, lambda i, j, m, n: k[i, j] * k[m, n])
+    trace_square = 1 - 2 * mean_over_distinct(weights, 2, lambda i, j: k[i, j]) + length
+    square_trace = mean_over_distinct(weights, 2, lambda i, j: k[i, j] ** 2) + length
+    square_trace -= 2 * mean_over_distinct(weights, 3, lambda i, j, m: k[i, j] * k[i, m])
+    found = effective_rank(np.array([weights], np.float32), points.astype(np.float32))[0]
+    assert found == pytest.approx(trace_square / square_trace, rel=1e-4)
+
+
+@pytest.mark.parametrize("dimensions", [3, 24])
+@pytest.mark.parametrize("rows", [40, 2000])
+def test_effective_rank_of_a_round_cloud_is_its_dimension_however_many_there_are(rows, dimensions):
+    cloud = np.pad(unit_rows(rows, dimensions), ((0, 0), (0, 8)))
+    found = effective_rank(np.ones((1, rows), np.float32), cloud)[0]
+    assert found == pytest.approx(dimensions, rel=0.25 if rows == 40 else 0.02)
+
+
+@pytest.mark.parametrize("levels", [2, 1000])
+def test_found_by_equals_a_loop_that_shares_ties(levels):
+    draw = np.random.default_rng(levels)
+    query, candidate = draw.integers(0, levels, (2, 30, 3)).astype(np.float32)
+    patients = np.array([f"p{i // 2}" for i in range(30)], dtype=object)
+    expected = np.zeros(30)
+    for i in range(30):
+        others = [j for j in range(30) if patients[j] != patients[i]]
+        scores = {j: float(query[i] @ candidate[j]) for j in others}
+        last = sorted(scores.values(), reverse=True)[9]
+        above = [j for j in others if scores[j] > last]
+        tied = [j for j in others if scores[j] == last]
+        expected[above] += 1
+        expected[tied] += (10 - len(above)) / len(tied)
+    np.testing.assert_allclose(found_by(query, candidate, patients), expected)
+    assert expected.sum() == pytest.approx(300)
+
+
+def test_hubness_is_the_skewness_of_how_often_each_is_found():
+    image_ND, text_ND = unit_rows(60, 8), unit_rows(60, 8, seed=1)
+    text_ND[0] = image_ND.mean(0) / np.linalg.norm(image_ND.mean(0))  # near to all
+    case = embeddings(image_ND, text_ND)
+    table = embedding_quality.per_sample(case)
+    for name in ("text", "image"):
+        assert values(case)[f"hubness_{name}"] == pytest.approx(skew(table[f"found_{name}"]))
+    assert table["found_text"].to_numpy().argmax() == 0
+    few = embeddings(image_ND[:10], text_ND[:10])
+    assert "hubness_text" not in values(few)  # nobody has 10 others

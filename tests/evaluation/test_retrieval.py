@@ -54,6 +54,14 @@ def test_ties_count_as_the_mean_over_all_orders(candidates, cutoff):
     ranks = rank(scores, right)
     assert ranks.expected[0] == pytest.approx(np.mean(firsts))
     assert ranks.hit(cutoff)[0] == pytest.approx(np.mean(np.array(firsts) <= cutoff))
+    assert ranks.reciprocal[0] == pytest.approx(np.mean(1 / np.array(firsts)))
+    anyhow = [
+        1 + next(place for place, i in enumerate(order) if right[0, i])
+        for order in permutations(range(len(candidates)))
+    ]
+    assert ranks.chance(cutoff)[0] == pytest.approx(np.mean(np.array(anyhow) <= cutoff))
+    assert ranks.chance_rank[0] == pytest.approx(np.mean(anyhow))
+    assert ranks.chance_reciprocal[0] == pytest.approx(np.mean(1 / np.array(anyhow)))
 
 
 def test_one_right_candidate_has_the_mid_rank_of_scipy():
@@ -71,7 +79,9 @@ def test_a_space_without_information_scores_chance():
         name = f"image_to_text_recall@{cutoff}"
         assert found[name] == pytest.approx(cutoff / 30)
         assert numbers[name].chance == pytest.approx(cutoff / 30)
-    assert found["text_to_image_median_rank"] == 15.5
+    for name, expected in (("median_rank", 15.5), ("mrr", np.mean(1 / np.arange(1, 31)))):
+        assert found[f"text_to_image_{name}"] == pytest.approx(expected)
+        assert numbers[f"text_to_image_{name}"].chance == pytest.approx(expected)
 
 
 def test_equal_texts_tie_in_the_strict_score_and_count_in_the_other():
@@ -113,6 +123,10 @@ def test_image_blind_floor_is_the_frequency_in_training():
     table = retrieval.per_sample(case, train_texts=["clear"] * 5 + ["edema"])
     assert table[f"image_to_text_recall@1{IMAGE_BLIND}"].tolist() == [0.5, 0.5, 0, 0]
     assert table[f"image_to_text_recall@1{ANY_EQUAL_TEXT}{IMAGE_BLIND}"].tolist() == [1, 1, 0, 0]
+    assert table[f"image_to_text_rank{IMAGE_BLIND}"].tolist() == [1.5, 1.5, 3, 4]
+    numbers = values(table)
+    assert numbers[f"image_to_text_median_rank{IMAGE_BLIND}"] == 2.25
+    assert numbers[f"image_to_text_mrr{IMAGE_BLIND}"] == pytest.approx((0.75 + 0.75 + 1 / 3 + 1 / 4) / 4)
     assert not [name for name in retrieval.per_sample(case).columns if IMAGE_BLIND in name]
 
 

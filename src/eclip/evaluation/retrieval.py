@@ -63,6 +63,22 @@ class Ranks:
         drawn_Q = np.full(len(self.right_in_all), cutoff)
         return 1 - _all_wrong(self.candidates - self.right_in_all, self.right_in_all, drawn_Q)
 
+    @property
+    def chance_rank(self) -> np.ndarray:
+        """Expected rank in random order: of M candidates with k right ones (M + 1) / (k + 1)."""
+        return (self.candidates + 1) / (self.right_in_all + 1)
+
+    @property
+    def reciprocal(self) -> np.ndarray:
+        """Expected reciprocal rank; not one over the expected rank, which ties would make too small."""
+        return _mean_reciprocal(self.above, self.tied, self.right)
+
+    @property
+    def chance_reciprocal(self) -> np.ndarray:
+        """Expected reciprocal rank in random order."""
+        wrong_Q = self.candidates - self.right_in_all
+        return _mean_reciprocal(np.zeros_like(wrong_Q), wrong_Q, self.right_in_all)
+
 
 def rank(similarity_QM: np.ndarray, right_QM: np.ndarray) -> Ranks:
     """Rank the best right candidate of each query; every row needs one."""
@@ -91,10 +107,11 @@ def per_sample(
         cells: Similarities held at a time.
 
     Returns:
-        One row an image, NaN for those without report: `image_to_text_rank`, `image_to_text_recall@K`, the same for
-        `text_to_image`, each also with `_any_equal_text`; `image_to_text_recall@K_image_blind`, also for any equal
-        text; `…_chance@K`, what random order would get; `image_to_text_precision@K` and `text_to_image_precision@K` by
-        label with their `…_precision_chance`, where there are labels and enough candidates.
+        One row an image, NaN for those without report: `image_to_text_rank`, `…_reciprocal`, `…_recall@K`; the same
+        for `text_to_image`; each also with `_any_equal_text`; those of `image_to_text` also with `_image_blind`; what
+        random order would get, `…_chance@K`, `…_chance_rank`, `…_chance_reciprocal`; and by label
+        `image_to_text_precision@K` and `text_to_image_precision@K` with their `…_precision_chance`, where there are
+        labels and enough candidates.
 
     Raises:
         InputError: Fewer than two studies have a report.
@@ -125,10 +142,7 @@ def per_sample(
             columns |= _columns("text_to_image", variant, rank(to_image, is_image))
             if frequency:
                 blind = rank(np.broadcast_to(in_training_M, is_report.shape), is_report)
-                columns |= {
-                    f"image_to_text_recall@{cutoff}{variant}{IMAGE_BLIND}": blind.hit(cutoff)
-                    for cutoff in CUTOFFS
-                }
+                columns |= _columns("image_to_text", f"{variant}{IMAGE_BLIND}", blind)
         for direction, similarity, candidates in (
             ("image_to_text", to_text, reports),
             ("text_to_image", to_image, np.arange(len(rows))),
@@ -144,7 +158,7 @@ def per_sample(
 def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     """The task's numbers, from its per-sample table.
 
-    For each direction and variant: `…_recall@K` (mean hit), `…_median_rank`, `…_mrr` (mean of one over the rank).
+    For each direction and variant: `…_recall@K` (mean hit), `…_median_rank`, `…_mrr` (mean reciprocal rank).
     """
     numbers: dict[str, Statistic] = {}
     for column in per_sample.columns:
@@ -156,16 +170,30 @@ def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
         elif "_recall@" in column:
             chance = per_sample.get(column.replace("_recall@", "_chance@"))
             numbers[column] = mean(values, chance=None if chance is None else float(chance.mean()))
+        elif "_chance_" in column:
+            continue
+        elif "_reciprocal" in column:
+            expected = per_sample[column.replace("_reciprocal", "_chance_reciprocal")]
+            numbers[column.replace("_reciprocal", "_mrr")] = mean(values, chance=float(expected.mean()))
         elif "_rank" in column:
-            numbers[column.replace("_rank", "_median_rank")] = median(values, direction="lower")
-            numbers[column.replace("_rank", "_mrr")] = mean(1 / values)
+            expected = per_sample[column.replace("_rank", "_chance_rank")]
+            numbers[column.replace("_rank", "_median_rank")] = median(
+                values, direction="lower", chance=float(expected.median())
+            )
     return numbers
 
 
 def _columns(direction: str, variant: str, ranks: Ranks) -> dict[str, np.ndarray]:
-    columns = {f"{direction}_rank{variant}": ranks.expected}
+    columns = {
+        f"{direction}_rank{variant}": ranks.expected,
+        f"{direction}_reciprocal{variant}": ranks.reciprocal,
+    }
     columns |= {f"{direction}_recall@{cutoff}{variant}": ranks.hit(cutoff) for cutoff in CUTOFFS}
-    return columns | {f"{direction}_chance@{cutoff}{variant}": ranks.chance(cutoff) for cutoff in CUTOFFS}
+    columns |= {f"{direction}_chance@{cutoff}{variant}": ranks.chance(cutoff) for cutoff in CUTOFFS}
+    return columns | {
+        f"{direction}_chance_rank{variant}": ranks.chance_rank,
+        f"{direction}_chance_reciprocal{variant}": ranks.chance_reciprocal,
+    }
 
 
 def precision(similarity_QM: np.ndarray, alike_QM: np.ndarray, cutoffs: Sequence[int]) -> list[np.ndarray]:
@@ -222,3 +250,18 @@ def _all_wrong(wrong: np.ndarray, right: np.ndarray, drawn: np.ndarray) -> np.nd
         left = (wrong - i) / np.maximum(wrong + right - i, 1)
         none = np.where(i < drawn, none * np.clip(left, 0, 1), none)
     return none
+
+
+def _mean_reciprocal(above: np.ndarray, tied: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Mean of 1 / (above + r), r the place of the first right one among `tied` wrong and `right` in random order."""
+    means_Q = 1 / (above + 1)
+    among = tied > 0
+    cases, which = np.unique(np.stack([above, tied, right])[:, among], axis=1, return_inverse=True)
+    found = []
+    for before, wrong, good in cases.T:
+        place = np.arange(wrong + 1)  # wrong ones that come first
+        left = wrong + good - place
+        all_wrong = np.cumprod(np.r_[1.0, (wrong - place[:-1]) / left[:-1]])
+        found.append((all_wrong * good / left / (before + place + 1)).sum())
+    means_Q[among] = np.array(found)[which.ravel()] if found else []
+    return means_Q

@@ -118,6 +118,21 @@ def median(
     return Statistic(of=of, n=len(ordered), direction=direction, chance=chance)
 
 
+def skewness(values_N: np.ndarray, *, direction: Direction = "higher") -> Statistic:
+    """The third central moment over the variance to 3/2, of per-sample values (N,); NaN takes no part."""
+    known_N = ~np.isnan(values_N)
+    known = values_N[known_N].astype(np.float64)
+
+    def of(weights_BN: np.ndarray) -> np.ndarray:
+        share_BN = weights_BN[:, known_N].astype(np.float64)
+        share_BN /= np.maximum(share_BN.sum(1, keepdims=True), 1)
+        mean_B, square_B, cube_B = (share_BN @ known**power for power in (1, 2, 3))
+        spread_B = np.maximum(square_B - mean_B**2, 0)
+        return _divide(cube_B - 3 * mean_B * square_B + 2 * mean_B**3, spread_B**1.5)
+
+    return Statistic(of=of, n=len(known), direction=direction)
+
+
 def auroc(score_N: np.ndarray, positive_N: np.ndarray, known_N: np.ndarray) -> Statistic:
     """Area under the ROC curve: the chance that a positive scores above a negative, ties counting half.
 

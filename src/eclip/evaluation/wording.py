@@ -55,6 +55,8 @@ _WORDS = {
     "balanced_accuracy": "Balanced accuracy",
     "accuracy": "Accuracy",
     "alignment": "Alignment",
+    "effective_rank_": "Effective rank, ",
+    "hubness_": "Hubness, ",
     "uniformity_": "Uniformity, ",
     "modality_gap": "Modality gap",
     "modality_separability": "Images told from texts",
