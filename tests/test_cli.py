@@ -19,8 +19,9 @@ FLAGS = {
     "data phantom": "out studies annotated seed workers",
     "data build": "",  # below, a source at a time
     "data inspect": "out",
-    "evaluate": "model data out tasks split prompts ensemble seed prompt-embeddings print-prompts "
-    "no-print-prompts allow-leaks no-allow-leaks cache no-cache",
+    "evaluate": "model data out tasks split prompts ensemble seed prompt-embeddings "
+    "allow-leaks no-allow-leaks cache no-cache",
+    "prompts": "",
     "compare": "out metrics margin seed",
     "embed": "model out data images texts precision",
     "export": "model out format results",

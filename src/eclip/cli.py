@@ -80,7 +80,6 @@ def evaluate(
     ensemble: Literal["embeddings", "logits", "max"] = "embeddings",
     seed: int = 0,
     prompt_embeddings: Path | None = None,
-    print_prompts: bool = False,
     allow_leaks: bool = False,
     cache: bool = True,
 ) -> None:
@@ -103,7 +102,6 @@ def evaluate(
             the highest.
         seed: Of the bootstrap.
         prompt_embeddings: Where the model is a file: embeddings of the prompts (input, embedding).
-        print_prompts: Print the sentences of the prompt set, one a line, and stop: to embed them elsewhere.
         allow_leaks: Go on although the model was trained on patients of the split.
         cache: Keep embeddings in $ECLIP_CACHE, or ~/.cache/eclip/embeddings, and take them from there.
     """
@@ -111,13 +109,7 @@ def evaluate(
     from eclip.evaluation.cache import cache_folder
     from eclip.evaluation.embedding_file import open_model
     from eclip.evaluation.evaluate import evaluate as run
-    from eclip.evaluation.prompts import prompt_set
 
-    if print_prompts:
-        if not prompts:
-            raise InputError("--print-prompts: of which set? name it with --prompts")
-        print("\n".join(prompt_set(prompts).sentences))
-        return
     run(
         open_model(model, prompt_embeddings=prompt_embeddings),
         Store.open(data),
@@ -130,6 +122,23 @@ def evaluate(
         allow_leaks=allow_leaks,
         cache=cache_folder() if cache else None,
     )
+
+
+def prompts(name: Positional[str] = "", /) -> None:
+    """Print the sentences of a prompt set, one a line; without a name, the sets that come along.
+
+    Example: eclip prompts chexpert > sentences.txt
+
+    Args:
+        name: Of a set, or a YAML file.
+    """
+    from eclip.evaluation.prompts import FOLDER, prompt_set
+
+    if name:
+        print("\n".join(prompt_set(name).sentences))
+        return
+    sets = [prompt_set(path.stem) for path in sorted(FOLDER.glob("*.yaml"))]
+    _print_table({found.name: found.description for found in sets})
 
 
 def compare(
@@ -359,6 +368,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data inspect": data_inspect,
     "train": train,
     "evaluate": evaluate,
+    "prompts": prompts,
     "compare": compare,
     "embed": embed,
     "export": export,

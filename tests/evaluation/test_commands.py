@@ -76,10 +76,15 @@ def test_bad_input_ends_in_one_line(place, monkeypatch, capsys, options, message
 
 
 def test_prompts_are_printed_to_be_embedded_elsewhere(place, capsys):
-    assert main([*command(place), "--print-prompts"]) == 0
+    assert main(["prompts", str(place / "prompts.yaml")]) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed == ["Atelectasis.", "A large heart.", "Edema.", "Wet lungs."]
     assert printed == prompt_set(place / "prompts.yaml").sentences
+    assert main(["prompts"]) == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in ("chexpert", "rsna", "vindr", "phantom"))
+    assert main(["prompts", "nowhere"]) == 2
+    assert "no such set or file" in capsys.readouterr().err
 
 
 def test_a_model_and_its_embeddings_in_files_get_the_same_scores(place, tmp_path):

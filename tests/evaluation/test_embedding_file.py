@@ -78,7 +78,7 @@ def test_scores_are_those_of_the_model(files, store, prompts, tmp_path, kind):
 def test_without_prompts_only_what_needs_them_is_left_out(files, store, prompts, tmp_path, capsys):
     model = open_model(files / "store.parquet")
     assert "zero-shot" not in evaluate(model, store, out=tmp_path / "out", prompts=prompts)
-    assert "--print-prompts" in capsys.readouterr().err
+    assert "eclip prompts" in capsys.readouterr().err
     with pytest.raises(InputError, match="give the file to --prompt-embeddings"):
         evaluate(model, store, out=tmp_path / "out", prompts=prompts, tasks=["zero-shot"])
 

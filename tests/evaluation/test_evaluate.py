@@ -9,6 +9,7 @@ import pytest
 
 from eclip.data.store import Store, write_store
 from eclip.errors import InputError
+from eclip.evaluation.context import Context
 from eclip.evaluation.evaluate import evaluate
 from eclip.evaluation.results import Evaluation
 from small_evaluations import SpotModel
@@ -66,6 +67,15 @@ def test_per_sample_values_average_to_the_results(folder):
         assert evaluation.metrics["retrieval"][name].value == pytest.approx(retrieval[name].mean(), abs=1e-6)
 
 
+def test_of_other_splits_images_alone_are_embedded(store, prompts, tmp_path):
+    model = SpotModel()
+    context = Context(model=model, store=store, prompts=None)
+    judged = set(context.embeddings.text)
+    assert set(context.training.text) == {""}
+    assert judged != {""}
+    assert model.calls == 3  # images and texts of the judged split, images of the other
+
+
 def test_twice_gives_the_same_bytes_and_another_seed_other_intervals(folder, store, prompts, tmp_path):
     evaluate(SpotModel(), store, out=tmp_path / "again", prompts=prompts)
     again = (tmp_path / "again" / "results.json").read_bytes()
@@ -80,7 +90,7 @@ def test_twice_gives_the_same_bytes_and_another_seed_other_intervals(folder, sto
 def test_studies_are_embedded_once(store, prompts, tmp_path):
     model = SpotModel()
     evaluate(model, store, out=tmp_path / "out", prompts=prompts)
-    assert model.calls == 2 + 2 + 2 + 1  # images and texts of each split that is asked for, and the prompts
+    assert model.calls == 2 + 1 + 1 + 1  # the judged split; images to learn from and to choose by; prompts
 
 
 def test_without_labels_zero_shot_is_left_out_unless_asked_for(tmp_path, capsys):

@@ -11,6 +11,7 @@ from PIL import Image
 from eclip.evaluation.figures import (
     Line,
     flat_map,
+    interval_chart,
     intervals,
     line_chart,
     overlay,
@@ -117,3 +118,21 @@ def test_a_heatmap_colours_only_where_it_is():
     assert (shown[heat == 0] == 100).all()
     red, _, blue = shown[1, 2]
     assert red > 150 > 60 > blue
+
+
+def test_an_interval_chart_is_to_scale_and_says_its_values():
+    def of(value, low, high, chance=None):
+        return Metric(value=value, low=low, high=high, n=9, direction="higher", chance=chance)
+
+    rows = [(NASTY, of(0.5, 0.25, 0.75, 0.5)), ("b", of(0.6, 0.5, 0.7))]
+    tree = parsed(interval_chart(rows, title="AUC"))
+    assert "b 0.6" in tree.get("aria-label")
+    assert NASTY in tree.get("aria-label")
+    whiskers = [[float(e.get(x)) for x in ("x1", "x2")] for e in tree if e.get("class") == "whisker s0"]
+    dots = [float(e.get("cx")) for e in tree if e.get("class") == "dot s0"]
+    (chance,) = (float(e.get("x1")) for e in tree if e.get("class") == "chance")
+    scale = (whiskers[0][1] - whiskers[0][0]) / 0.5
+    assert dots[0] == chance == pytest.approx(np.mean(whiskers[0]), abs=0.1)
+    assert dots[1] - dots[0] == pytest.approx(0.1 * scale, abs=0.2)
+    assert whiskers[1][1] - whiskers[1][0] == pytest.approx(0.2 * scale, abs=0.2)
+    parsed(interval_chart([("one", of(1.0, 1.0, 1.0))], title="t"))

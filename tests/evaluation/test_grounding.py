@@ -11,7 +11,7 @@ from torch import nn
 from eclip.annotations import Annotation, Fixation
 from eclip.data.store import Store, write_store
 from eclip.errors import InputError
-from eclip.evaluation import grounding
+from eclip.evaluation import grounding, saliency
 from eclip.models.dual_encoder import ImageFeatures
 from eclip.models.preprocessing import Preprocessing
 from small_stores import small_study
@@ -106,3 +106,31 @@ def test_without_a_grid_or_annotations_it_is_told_in_one_line(store, tmp_path):
         grounding.per_sample(SpotModel(grid=False), store, store.rows(split="test"))
     with pytest.raises(InputError, match="has gaze or regions"):
         grounding.per_sample(SpotModel(), store, store.rows(split="test")[[1, 5]])
+
+
+def test_other_readers_are_judged_by_their_gaze_whatever_the_model(tmp_path):
+    study = small_study(0, split="test", annotation="gaze")
+    (own,) = study.annotations
+    other = dataclasses.replace(
+        own, reader="B", fixations=tuple(dataclasses.replace(f, x=f.x + 0.05) for f in own.fixations)
+    )
+    again = dataclasses.replace(own, sentences=())  # the same reader once more
+    studies = [
+        dataclasses.replace(study, annotations=(own, other)),
+        dataclasses.replace(small_study(3, split="test", annotation="gaze")),
+    ]
+    studies.append(dataclasses.replace(small_study(6, split="test"), annotations=(own, again)))
+    write_store(tmp_path / "store", studies, source="test", rejected=[])
+    store = Store.open(tmp_path / "store")
+    rows = store.rows(split="test")
+    found, away = (grounding.per_sample(SpotModel(sign=s), store, rows) for s in (1.0, -1.0))
+    assert found["reader_nss"].notna().tolist() == [True, False, False]
+    assert found["reader_nss"].equals(away["reader_nss"])
+    size = SIZE
+    expected = []
+    for mine, theirs in ((own, other), (other, own)):
+        (phrase,) = grounding._looked_at("reader", "", mine.fixations, study, size)
+        map_HW = grounding._square(grounding.render(theirs.fixations, study.height, study.width), size)
+        expected.append(saliency.nss(map_HW, phrase.fixated_F2))
+    assert found["reader_nss"][0] == pytest.approx(np.mean(expected))
+    assert grounding.statistics(found)["reader_nss"].n == 1

@@ -19,3 +19,5 @@ def test_headlines_leave_out_classes_variants_and_floors():
     names = ["accuracy", "auroc", "auroc/Edema", "image_to_text_mrr", "image_to_text_mrr_any_equal_text"]
     names += ["image_to_text_recall@5_image_blind"]
     assert headlines(names) == ["accuracy", "auroc", "image_to_text_mrr"]
+    probe = [f"{m}@{of}" for of in ("1%", "100%", "4-shot") for m in ("accuracy", "macro_f1", "auroc")]
+    assert [name for name in probe if name not in headlines(probe)] == ["macro_f1@1%", "macro_f1@4-shot"]

@@ -44,13 +44,15 @@ class Context:
         return self.embeddings_of(self.split)
 
     def embeddings_of(self, split: str) -> Embeddings:
-        """Of a split, embedded once however many tasks ask.
+        """Of a split, embedded once however many tasks ask; of others than the judged one, images alone.
 
         Raises:
             InputError: No study in that split.
         """
         if split not in self._embeddings:
-            self._embeddings[split] = embed_store(self.model, self.store, split=split, cache=self.cache)
+            self._embeddings[split] = embed_store(
+                self.model, self.store, split=split, texts=split == self.split, cache=self.cache
+            )
         return self._embeddings[split]
 
     def vectors_of(self, sentences: Sequence[str]) -> Mapping[str, np.ndarray]:
@@ -61,12 +63,12 @@ class Context:
 
     @property
     def training(self) -> Embeddings:
-        """Of the training split, never augmented."""
+        """Images of the training split, never augmented."""
         return self.embeddings_of("train")
 
     @property
     def validation(self) -> Embeddings | None:
-        """Of the validation split, where choices are made; None where there is none, or it is what is judged."""
+        """Images of the validation split, where choices are made; None where there is none, or it is what is judged."""
         if self.split == "validate" or not len(self.store.rows(split="validate")):
             return None
         return self.embeddings_of("validate")

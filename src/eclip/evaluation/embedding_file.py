@@ -113,13 +113,13 @@ class EmbeddingFile:
         missing = [text for text in texts if text not in self._prompt_of]
         if missing and self.prompts is None:
             raise InputError(
-                f"{self.path}: a file cannot embed prompts; print them with --print-prompts, embed them with the same "
+                f"{self.path}: a file cannot embed prompts; print them with `eclip prompts`, embed them with the same "
                 "model, and give the file to --prompt-embeddings"
             )
         if missing:
             raise InputError(
                 f"{self.prompts}: {len(missing)} of {len(texts)} prompts are not among its `input`, such as "
-                f"{missing[0]!r}; --print-prompts prints what is needed"
+                f"{missing[0]!r}; `eclip prompts` prints what is needed"
             )
         return np.stack([self._prompt_of[text] for text in texts])
 

@@ -1,6 +1,6 @@
 """Embeddings of a store's studies beside what evaluation needs to know of them, and their files."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -91,6 +91,7 @@ def embed_store(
     store: Store,
     *,
     split: str | None = "test",
+    texts: bool = True,
     progress: bool = True,
     precision: Precision = "32",
     cache: Path | None = None,
@@ -98,9 +99,10 @@ def embed_store(
     """Embed a store's images and texts as a trained model is used: no augmentation, each text once.
 
     Args:
-        model: What embeds. Without embeddings of texts in its file, no study has a text.
+        model: What embeds.
         store: The studies.
         split: Which of them; None for all.
+        texts: Whether texts are wanted; without them, and without any in a file of embeddings, no study has a text.
         progress: Whether to show a bar.
         precision: As for `Model.embed_images`.
         cache: Folder that vectors are kept in; None to compute them.
@@ -112,23 +114,8 @@ def embed_store(
     if not len(rows):
         raise InputError(f"{store.path}: no study in split {split!r}; choose another with --split")
     columns = {name: _select(store.column(name), rows) for name in _TEXT_COLUMNS}
-    if isinstance(model, EmbeddingFile) and not model.has_texts:
-        columns["text"] = [""] * len(rows)
     names, label_NC = _label_matrix(_select(store.column("labels"), rows))
-    texts, text_of_N = np.unique(np.array(columns["text"], dtype=object), return_inverse=True)
-
-    def vectors() -> dict[str, np.ndarray]:
-        if isinstance(model, EmbeddingFile):
-            image_ND = model.of_images(columns["image_id"])
-            if not model.has_texts:
-                return {"image": image_ND, "text": np.zeros_like(image_ND[:1])}
-            return {"image": image_ND, "text": model.of_texts(columns["image_id"], texts.tolist(), text_of_N)}
-        how: dict[str, Any] = {"progress": progress, "precision": precision}
-        return {
-            "image": model.embed_images(_StoredImages(store, rows), **how),
-            "text": model.embed_texts(texts.tolist(), **how),
-        }
-
+    how: dict[str, Any] = {"progress": progress, "precision": precision}
     key = {
         "eclip": eclip.__version__,  # which may decode and resize otherwise than another
         "model": model.fingerprint,
@@ -136,14 +123,27 @@ def embed_store(
         "split": split or "",
         "precision": precision,
     }
-    found = cached(None if isinstance(model, EmbeddingFile) else cache, key, vectors)
-    return Embeddings(
-        **columns,
-        label_names=names,
-        label_NC=label_NC,
-        image_ND=found["image"],
-        text_ND=found["text"][text_of_N],
-    )
+
+    def kept(what: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+        folder = None if isinstance(model, EmbeddingFile) else cache
+        return cached(folder, key | {"of": what}, lambda: {what: compute()})[what]
+
+    if isinstance(model, EmbeddingFile):
+        image_ND = model.of_images(columns["image_id"])
+        texts = texts and model.has_texts
+    else:
+        image_ND = kept("images", lambda: model.embed_images(_StoredImages(store, rows), **how))
+    if texts:
+        distinct, text_of_N = np.unique(np.array(columns["text"], dtype=object), return_inverse=True)
+        if isinstance(model, EmbeddingFile):
+            text_MD = model.of_texts(columns["image_id"], distinct.tolist(), text_of_N)
+        else:
+            text_MD = kept("texts", lambda: model.embed_texts(distinct.tolist(), **how))
+        text_ND = text_MD[text_of_N]
+    else:
+        columns["text"] = [""] * len(rows)
+        text_ND = np.zeros_like(image_ND)
+    return Embeddings(**columns, label_names=names, label_NC=label_NC, image_ND=image_ND, text_ND=text_ND)
 
 
 def write_embeddings(

@@ -163,6 +163,44 @@ def intervals(metrics: Sequence[Metric | None]) -> Markup:
     )
 
 
+def interval_chart(rows: Sequence[tuple[str, Metric]], *, title: str) -> Markup:
+    """Named values with their intervals on one scale, one above the other; dotted ticks mark chance.
+
+    Args:
+        rows: At least one; from top to bottom.
+        title: Under the axis.
+    """
+    step, top, bottom, width, right = 20, 6, 34, 340, 18
+    height = top + step * len(rows) + bottom
+    ends = [end for _, m in rows for end in (m.low, m.high, m.value if m.chance is None else m.chance)]
+    ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*_padded(min(ends), max(ends)))
+    left = 12 + 6.2 * max(len(name) for name, _ in rows)
+
+    def across(value: float) -> str:
+        return f"{left + (value - ticks[0]) / (ticks[-1] - ticks[0]) * (width - left - right):.1f}"
+
+    base = height - bottom
+    parts = []
+    for tick in ticks:
+        x = across(tick)
+        parts.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{top}" y2="{base}"/>')
+        parts.append(f'<text x="{x}" y="{base + 14}" text-anchor="middle">{tick:.6g}</text>')
+    for i, (name, m) in enumerate(rows):
+        y = top + step * (i + 0.5)
+        parts.append(f'<text x="{left - 8}" y="{y + 3.5}" text-anchor="end">{escape(name)}</text>')
+        if m.chance is not None:
+            x = across(m.chance)
+            parts.append(f'<line class="chance" x1="{x}" x2="{x}" y1="{y - 8}" y2="{y + 8}"/>')
+        parts.append(
+            f'<line class="whisker s0" x1="{across(m.low)}" x2="{across(m.high)}" y1="{y}" y2="{y}"/>'
+        )
+        parts.append(f'<circle class="dot s0" r="3.4" cx="{across(m.value)}" cy="{y}"/>')
+    middle = (left + width - right) / 2
+    parts.append(f'<text x="{middle}" y="{height - 4}" text-anchor="middle">{escape(title)}</text>')
+    values = ", ".join(f"{name} {m.value:.3g}" for name, m in rows)
+    return _svg(parts, width, height, label=f"{title}: {values}.")
+
+
 def picture(image: np.ndarray) -> str:
     """An image, uint8 (H, W) or (H, W, 3), as the address of a JPEG inside the page."""
     buffer = io.BytesIO()

@@ -3,16 +3,18 @@
 A phrase's map is the cosine of its text with each local image feature, in the shared space, spread bilinearly over the
 square that the encoder sees. Phrases are a study's report with all its gaze, each dictated sentence with the gaze of
 its own seconds, and the label of each region. Beside each number stands what a Gaussian in the middle of the image
-gets.
+gets; and where several readers looked at an image, what the gaze of the others gets for each, which no model needs to
+beat.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from markupsafe import Markup
 
 from eclip.annotations.annotation import Fixation
 from eclip.annotations.heatmap import render, render_regions
@@ -22,11 +24,13 @@ from eclip.data.images import decode, fit, fit_matrix
 from eclip.data.store import Store, Study
 from eclip.errors import InputError
 from eclip.evaluation import saliency
+from eclip.evaluation.figures import interval_chart
+from eclip.evaluation.results import Evaluation
 from eclip.evaluation.statistics import Statistic, mean
 from eclip.models.local_features import has_grid
 from eclip.models.model import Model
 
-KINDS = ("report", "sentence", "region")
+KINDS = ("report", "sentence", "region", "reader")
 CENTRE = "_centre"
 LOOKED = 0.5
 """From this height on, of a heatmap, a pixel counts as looked at in the pointing game."""
@@ -42,12 +46,14 @@ class Phrase:
         text: The phrase.
         map_HW: In [0, 1].
         fixated_F2: Row and column of each fixation in the square; None for a region.
+        others_HW: For a reader's gaze, the map of the other readers, judged in place of the model's.
     """
 
     kind: str
     text: str
     map_HW: np.ndarray
     fixated_F2: np.ndarray | None
+    others_HW: np.ndarray | None = None
 
 
 @torch.inference_mode()
@@ -72,7 +78,7 @@ def per_sample(model: Model, store: Store, rows: np.ndarray) -> pd.DataFrame:
         studies = [store[int(rows[i])] for i in some]
         size = model.encoder.preprocessing.size
         phrases = [list(phrases_of(study, size)) for study in studies]
-        texts = sorted({phrase.text for own in phrases for phrase in own})
+        texts = sorted({phrase.text for own in phrases for phrase in own if phrase.others_HW is None})
         if not texts:
             continue
         text_of = dict(zip(texts, model.embed_texts(texts), strict=True))
@@ -81,7 +87,15 @@ def per_sample(model: Model, store: Store, rows: np.ndarray) -> pd.DataFrame:
         assert grid_BhwD is not None
         unit_BhwD = F.normalize(grid_BhwD.float(), dim=-1).cpu()
         for i, own, unit_hwD in zip(some, phrases, unit_BhwD, strict=True):
-            scores = [_scored(phrase, _spread(unit_hwD, text_of[phrase.text], size)) for phrase in own]
+            scores = [
+                _scored(
+                    phrase,
+                    _spread(unit_hwD, text_of[phrase.text], size)
+                    if phrase.others_HW is None
+                    else phrase.others_HW,
+                )
+                for phrase in own
+            ]
             if scores:
                 found[i] = {str(name): float(value) for name, value in pd.DataFrame(scores).mean().items()}
     names = {name for scores in found for name in scores}
@@ -105,8 +119,17 @@ def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     }
 
 
+def where_it_looks(evaluation: Evaluation) -> Markup | None:
+    """AUC (Judd) of each kind with what the centre gets, for the page; None without gaze."""
+    found = evaluation.metrics["grounding"]
+    names = {"report": "report", "sentence": "sentences", "reader": "other readers"}
+    rows = [(name, found[f"{kind}_auc_judd"]) for kind, name in names.items() if f"{kind}_auc_judd" in found]
+    return interval_chart(rows, title="AUC (Judd); dotted: the centre") if rows else None
+
+
 def phrases_of(study: Study, size: int) -> Iterator[Phrase]:
     """What can be asked of a study; nothing for gaze or regions that do not show in the square."""
+    yield from _readers(study, size)
     fixations = [fixation for annotation in study.annotations for fixation in annotation.fixations]
     if study.text.strip():
         yield from _looked_at("report", study.text, fixations, study, size)
@@ -119,6 +142,20 @@ def phrases_of(study: Study, size: int) -> Iterator[Phrase]:
             map_HW = _square(render_regions([annotation], study.height, study.width), size)
             if map_HW is not None and (map_HW >= LOOKED).any():
                 yield Phrase("region", annotation.label, map_HW, None)
+
+
+def _readers(study: Study, size: int) -> Iterator[Phrase]:
+    """Each reader's gaze, with that of the others."""
+    gaze: dict[str, list[Fixation]] = {}
+    for annotation in study.annotations:
+        if annotation.fixations:
+            gaze.setdefault(annotation.reader, []).extend(annotation.fixations)
+    for reader, own in gaze.items():
+        others = [fixation for other, found in gaze.items() if other != reader for fixation in found]
+        others_HW = _square(render(others, study.height, study.width), size)
+        if others_HW is not None:
+            for phrase in _looked_at("reader", "", own, study, size):
+                yield replace(phrase, others_HW=others_HW)
 
 
 def _looked_at(

@@ -30,6 +30,8 @@ SHOTS = (1, 4, 16)
 DRAWS = 5
 STRENGTHS = 10.0 ** np.arange(-4, 3)
 """Values of C, the inverse of the regularisation, that are tried."""
+FEWER = (*(f"@{fraction:.0%}" for fraction in FRACTIONS[:-1]), *(f"@{shots}-shot" for shots in SHOTS))
+"""Endings of the metrics of probes that learned from part of the labels."""
 _SHOWN = 3
 _TARGET, _LABEL = "target", "label/"
 

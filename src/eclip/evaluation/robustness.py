@@ -13,6 +13,7 @@ from typing import overload
 import numpy as np
 import pandas as pd
 import torch
+from markupsafe import Markup
 from PIL import Image
 
 from eclip.annotations.heatmap import heatmap
@@ -20,6 +21,8 @@ from eclip.annotations.heatmap_controls import elsewhere
 from eclip.data.images import decode, fit
 from eclip.data.store import Store
 from eclip.evaluation.embeddings import Embeddings
+from eclip.evaluation.figures import interval_chart
+from eclip.evaluation.results import Evaluation
 from eclip.evaluation.statistics import Statistic, mean
 from eclip.models.model import Model
 
@@ -117,6 +120,17 @@ def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
         excess = per_sample["occlusion_drop_annotated"] - per_sample["occlusion_drop_elsewhere"]
         numbers["occlusion_excess"] = mean(excess.to_numpy(float), chance=0.0)
     return numbers
+
+
+def what_changes(evaluation: Evaluation) -> Markup:
+    """Accuracy under each change, else stability, for the page."""
+    found = evaluation.metrics["robustness"]
+    quality = "accuracy" if "accuracy@unchanged" in found else "stability"
+    names = [*(["unchanged"] if quality == "accuracy" else []), *CHANGES]
+    rows = [(name, found[f"{quality}@{name}"]) for name in names if f"{quality}@{name}" in found]
+    return interval_chart(
+        rows, title="zero-shot accuracy" if quality == "accuracy" else "cosine with the unchanged"
+    )
 
 
 def _occlusion(

@@ -3,14 +3,18 @@
 Array names: N images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
 from eclip.errors import InputError
 from eclip.evaluation.embeddings import Embeddings
+from eclip.evaluation.figures import interval_chart
+from eclip.evaluation.results import Evaluation
 from eclip.evaluation.statistics import Statistic, mean
+from eclip.evaluation.wording import metric_label
 
 FEWEST = 20
 """Patients that a group needs to be reported."""
@@ -72,6 +76,17 @@ def statistics(per_sample: pd.DataFrame, embeddings: Embeddings) -> dict[str, St
                 numbers[f"{quality}_gap_{attribute}"] = _gap(list(found.values()))
                 numbers |= {f"{quality}/{attribute} {name}": one for name, one in found.items()}
     return numbers
+
+
+def groups_drawn(quality: str) -> Callable[[Evaluation], Markup | None]:
+    """What draws one quality of each group for the page; nothing where no group is large enough."""
+
+    def draw(evaluation: Evaluation) -> Markup | None:
+        found = evaluation.metrics["subgroups"]
+        rows = [(n.partition("/")[2], m) for n, m in found.items() if n.startswith(f"{quality}/")]
+        return interval_chart(rows, title=metric_label(quality)) if rows else None
+
+    return draw
 
 
 def _gap(groups: Sequence[Statistic]) -> Statistic:

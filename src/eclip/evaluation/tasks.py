@@ -171,12 +171,38 @@ TASKS: dict[str, Task] = {
         embedding_quality.statistics,
         figures={"Mean cosine between images, by finding": similarity_table},
     ),
-    "grounding": Task(_grounding, lambda table, _: grounding.statistics(table)),
-    "robustness": Task(_robustness, lambda table, _: robustness.statistics(table), default=False),
-    "subgroups": Task(_subgroups, subgroups.statistics),
+    "grounding": Task(
+        _grounding,
+        lambda table, _: grounding.statistics(table),
+        figures={"Where it looks for a phrase": grounding.where_it_looks},
+    ),
+    "robustness": Task(
+        _robustness,
+        lambda table, _: robustness.statistics(table),
+        figures={"Under changed images": robustness.what_changes},
+        default=False,
+    ),
+    "subgroups": Task(
+        _subgroups,
+        subgroups.statistics,
+        figures={
+            "Accuracy by group": subgroups.groups_drawn("accuracy"),
+            "Retrieval by group": subgroups.groups_drawn("image_to_text_recall@10"),
+        },
+    ),
 }
 
 
 def headlines(metrics: Iterable[str]) -> list[str]:
-    """The metrics that a first table shows: not those of single classes, laxer variants and floors."""
-    return [name for name in metrics if not any(mark in name for mark in ("/", ANY_EQUAL_TEXT, IMAGE_BLIND))]
+    """The metrics that a first table shows.
+
+    Not those of single classes, laxer variants and floors; and of what a probe learned from fewer labels, accuracy and
+    AUROC alone.
+    """
+    further = ("/", ANY_EQUAL_TEXT, IMAGE_BLIND)
+    return [
+        name
+        for name in metrics
+        if not any(mark in name for mark in further)
+        and (name.startswith(("accuracy", "auroc")) or not name.endswith(linear_probe.FEWER))
+    ]
