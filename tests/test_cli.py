@@ -24,6 +24,10 @@ FLAGS = {
     "prompts": "",
     "compare": "out metrics margin seed",
     "embed": "model out data images texts precision",
+    "index": "model data out split level kind append no-append precision",
+    "report": "model index image data split out generator resume no-resume template max-new-tokens batch-size "
+    "allow-leaks no-allow-leaks cache no-cache retrieved snippets selection diversity labels demonstrations "
+    "demonstrations-by indication comparison seed",
     "export": "model out format results",
     "demo": "out seed",
     "train": "",  # below

@@ -12,7 +12,7 @@ def test_the_tasks_have_the_names_of_the_command_line():
         "grounding",
         "subgroups",
     ]
-    assert set(TASKS) - {name for name, task in TASKS.items() if task.default} == {"robustness"}
+    assert set(TASKS) - {name for name, task in TASKS.items() if task.default} == {"reports", "robustness"}
 
 
 def test_headlines_leave_out_classes_variants_and_floors():

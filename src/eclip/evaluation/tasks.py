@@ -12,6 +12,7 @@ from eclip.evaluation import (
     embedding_quality,
     grounding,
     linear_probe,
+    report_scores,
     retrieval,
     robustness,
     subgroups,
@@ -134,6 +135,10 @@ def _robustness(context: Context) -> pd.DataFrame:
     )
 
 
+def _reports(context: Context) -> pd.DataFrame:
+    raise InputError("reports: drafts are made, and judged, by `eclip report --data STORE`")
+
+
 def _subgroups(context: Context) -> pd.DataFrame:
     qualities: dict[str, np.ndarray] = {}
     reasons = []
@@ -182,6 +187,7 @@ TASKS: dict[str, Task] = {
         figures={"Under changed images": robustness.what_changes},
         default=False,
     ),
+    "reports": Task(_reports, lambda table, _: report_scores.statistics(table), default=False),
     "subgroups": Task(
         _subgroups,
         subgroups.statistics,

@@ -1,0 +1,1 @@
+"""Draft reports from retrieved ones: index, retriever, snippets, prompt, generators, sources, metrics."""

@@ -1,0 +1,205 @@
+"""Making a report index, or adding to one."""
+
+import json
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+from rich.console import Console
+
+import eclip
+from eclip.data.store import Store
+from eclip.errors import InputError
+from eclip.models.model import Model, Precision
+from eclip.reporting.index import (
+    CELLS,
+    ENTRIES,
+    FAISS,
+    FORMAT_VERSION,
+    MANIFEST,
+    TEXTS,
+    VECTORS,
+    Kind,
+    Level,
+    ReportIndex,
+    blocks,
+)
+from eclip.reporting.sentences import split_sentences
+
+EXACT_UP_TO = 200_000
+"""Distinct texts; beyond, a query would take longer than 20 ms, and the kind that is chosen is ivf."""
+_SCHEMA = pa.schema(
+    {
+        "text": pa.int64(),
+        "study_id": pa.string(),
+        "patient_id": pa.string(),
+        "labels": pa.list_(pa.string()),
+    }
+)
+
+
+def build_index(
+    model: Model,
+    store: Store,
+    out: Path,
+    *,
+    split: str = "train",
+    level: Level = "report",
+    kind: Kind | Literal["auto"] = "auto",
+    append: bool = False,
+    precision: Precision = "32",
+) -> ReportIndex:
+    """Index the reports of a store.
+
+    Args:
+        model: Embeds the texts; only it can be asked later.
+        store: The studies.
+        out: Folder to make, or to add to.
+        split: Which studies.
+        level: Whole reports, or each of their sentences.
+        kind: "exact" compares with every text; "ivf" and "hnsw" are approximate; "auto" is exact up to 200,000
+            distinct texts, then ivf.
+        append: Add to the index that is there, which keeps its level and kind. Studies that it has are left out.
+        precision: As for `Model.embed_texts`.
+
+    Raises:
+        InputError: The folder is there already, or is no index to add to; no study of the split has a text.
+    """
+    there = None
+    if append:
+        there = ReportIndex.open(out, model=model)
+        level, kind = there.level, there.manifest["kind"]
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise InputError(f"{out}: is there already; give another folder, or --append to add to it")
+    known = set() if there is None else there.studies()
+    entries, studies = _read(store, split, level, known)
+    added = len({row["study_id"] for _, row in entries})
+    if not entries:
+        why = "all its studies are in the index" if studies else "no study of it has a text"
+        raise InputError(f"{store.path}, split {split!r}: {why}; nothing to index")
+    if added < studies:
+        Console(stderr=True).print(f"{studies - added} studies are in the index already", highlight=False)
+    numbers = {} if there is None else {there.text(n): n for n in range(len(there))}
+    fresh = [text for text in dict.fromkeys(text for text, _ in entries) if text not in numbers]
+    numbers |= {text: len(numbers) + i for i, text in enumerate(fresh)}
+    vectors_MD = model.embed_texts(fresh, progress=True, precision=precision) if fresh else None
+    parts = [part for part in (None if there is None else there.vectors, vectors_MD) if part is not None]
+    rows = [] if there is None else there.entries.to_pylist()
+    rows += [{"text": numbers[text], **row} for text, row in entries]
+    rows.sort(key=lambda row: row["text"])  # stable: the studies of a text stay in order
+    source = {"data_fingerprint": store.fingerprint, "split": split, "studies": added}
+    chosen: Kind = kind if kind != "auto" else "exact" if len(numbers) <= EXACT_UP_TO else "ivf"
+    manifest = {
+        "format": FORMAT_VERSION,
+        "level": level,
+        "kind": chosen,
+        "model_fingerprint": model.fingerprint,
+        "texts": len(numbers),
+        "entries": len(rows),
+        "dimensions": int(parts[0].shape[1]),
+        "sources": ([] if there is None else there.manifest["sources"]) + [source],
+        "eclip_version": eclip.__version__,
+    }
+    _write(out, manifest, np.concatenate(parts), list(numbers), rows)
+    index = ReportIndex.open(out, model=model)
+    if chosen != "exact":
+        recall = measured_recall(index)
+        Console(stderr=True).print(
+            f"{chosen} index: finds {recall:.1%} of the 10 nearest of exact search", highlight=False
+        )
+    return index
+
+
+def measured_recall(index: ReportIndex, *, queries: int = 200, count: int = 10) -> float:
+    """Share of the `count` nearest by exact search that the index finds, for texts of its own, slightly moved."""
+    draw = np.random.default_rng(0)
+    rows = np.sort(draw.choice(len(index), min(queries, len(index)), replace=False))
+    query_QD = index.vectors[rows]
+    noise_QD = draw.standard_normal(query_QD.shape, dtype=np.float32)
+    query_QD = query_QD + 0.5 * noise_QD / np.linalg.norm(noise_QD, axis=1, keepdims=True)
+    query_QD /= np.linalg.norm(query_QD, axis=1, keepdims=True)
+    found = index.search(query_QD, count)[1]
+    exact = np.concatenate(
+        [index.exact(block, min(count, len(index)))[1] for block in blocks(query_QD, CELLS // len(index))]
+    )
+    return float(
+        np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)])
+    )
+
+
+def _read(
+    store: Store, split: str, level: Level, known: Collection[str]
+) -> tuple[list[tuple[str, dict[str, Any]]], int]:
+    """(text, its entry) of each study once, and how many studies have a text."""
+    columns = [store.column(name) for name in ("study_id", "patient_id", "text", "labels")]
+    seen: set[str] = set()
+    entries: list[tuple[str, dict[str, Any]]] = []
+    for row in store.rows(split=split):
+        study, patient, text, labels = (column[row] for column in columns)
+        if study in seen or not text.strip():
+            continue
+        seen.add(study)
+        if study in known:
+            continue
+        present = sorted(label["name"] for label in labels if label["value"] == 1)
+        entry = {"study_id": study, "patient_id": patient, "labels": present}
+        pieces = [text.strip()] if level == "report" else list(dict.fromkeys(split_sentences(text)))
+        entries += [(piece, entry) for piece in pieces]
+    return entries, len(seen)
+
+
+def _write(
+    out: Path, manifest: dict[str, Any], vectors_MD: np.ndarray, texts: list[str], rows: list[dict[str, Any]]
+) -> None:
+    """Beside the folder first, then in its place: who reads sees the old index or the new one."""
+    fresh = out.with_name(f".{out.name}.{token_hex(4)}")
+    try:
+        fresh.mkdir(parents=True)
+        np.save(fresh / VECTORS, vectors_MD.astype(np.float32, copy=False), allow_pickle=False)
+        for name, table in (
+            (TEXTS, pa.table({"text": pa.array(texts, pa.large_string())})),
+            (ENTRIES, pa.Table.from_pylist(rows, schema=_SCHEMA)),
+        ):
+            with pa.OSFile(str(fresh / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+        if manifest["kind"] != "exact":
+            _write_approximate(fresh / FAISS, np.load(fresh / VECTORS, mmap_mode="r"), manifest["kind"])
+        (fresh / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        if out.exists():
+            old = out.with_name(f".{out.name}.{token_hex(4)}")
+            out.rename(old)
+            fresh.rename(out)
+            shutil.rmtree(old)
+        else:
+            fresh.rename(out)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write_approximate(path: Path, vectors_MD: np.ndarray, kind: Kind) -> None:
+    """Inverted lists of about √M vectors each, or a graph with 32 neighbours."""
+    import faiss
+
+    count, dimensions = vectors_MD.shape
+    index: Any
+    if kind == "hnsw":
+        index = faiss.IndexHNSWFlat(dimensions, 32, faiss.METRIC_INNER_PRODUCT)
+        index.hnsw.efConstruction, index.hnsw.efSearch = 200, 256
+    else:
+        lists = max(1, int(4 * np.sqrt(count)))
+        index = faiss.IndexIVFFlat(
+            faiss.IndexFlatIP(dimensions), dimensions, lists, faiss.METRIC_INNER_PRODUCT
+        )
+        index.nprobe = max(8, lists // 16)
+        index.cp.min_points_per_centroid = 1
+        draw = np.random.default_rng(0)
+        index.train(vectors_MD[np.sort(draw.choice(count, min(count, 64 * lists), replace=False))])
+    for block in blocks(vectors_MD, 100_000):
+        index.add(np.ascontiguousarray(block))
+    faiss.write_index(index, str(path))

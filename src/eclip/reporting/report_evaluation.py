@@ -1,0 +1,228 @@
+"""Drafts for a whole split, judged beside baselines under one protocol.
+
+OUT/                   the drafts, and an evaluation folder that `eclip compare` reads
+OUT/baselines/NAME/    the same of each baseline
+OUT/index.html         examples
+
+For every image the reports of its own patient are left out, whatever the index holds: as sources, as demonstrations and
+in every baseline.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
+
+import eclip
+from eclip.data.store import Store
+from eclip.errors import InputError
+from eclip.evaluation.bootstrap import REPLICATES, summarise
+from eclip.evaluation.differences import differences
+from eclip.evaluation.embeddings import Embeddings, embed_store
+from eclip.evaluation.leaks import check_leaks
+from eclip.evaluation.report_scores import statistics
+from eclip.evaluation.results import Evaluation, write_results
+from eclip.evaluation.statistics import Difference, Metric
+from eclip.evaluation.tables import write_tables
+from eclip.models.model import Model
+from eclip.reporting.baselines import BASELINES, Judged, indexed_images
+from eclip.reporting.draft import NOT_A_DEVICE, Drafter
+from eclip.reporting.drafts_file import DraftsFile
+from eclip.reporting.examples import write_examples
+from eclip.reporting.text_metrics import METRICS, per_sample
+
+TASK = "reports"
+_SHOWN = ("finding_f1", "bleu_2", "rouge_l", "text_similarity")
+
+
+def report_split(
+    model: Model,
+    drafter: Drafter,
+    store: Store,
+    *,
+    out: Path,
+    split: str = "test",
+    resume: bool = False,
+    allow_leaks: bool = False,
+    cache: Path | None = None,
+) -> dict[str, dict[str, Metric]]:
+    """Draft a report for every image of a split that has one, and judge them and the baselines.
+
+    Args:
+        model: That made the index.
+        drafter: What makes the drafts.
+        store: The studies.
+        out: Folder to make, or to go on in.
+        split: Which studies.
+        resume: Go on with the drafts that are there.
+        allow_leaks: Go on although the model was trained on patients of the split.
+        cache: Folder that vectors are kept in; None to compute them.
+
+    Returns:
+        The numbers by metric, of the drafts ("drafts") and of each baseline.
+
+    Raises:
+        InputError: No study with a report, patients of the training split, or some drafts could not be had; those
+            that could are kept.
+    """
+    console = Console(stderr=True)
+    seen = check_leaks(model.path, store, split=split, allow=allow_leaks)
+    embeddings = embed_store(model, store, split=split, cache=cache)
+    rows = [i for i, text in enumerate(embeddings.text) if text.strip()]
+    if not rows:
+        raise InputError(f"{store.path}: no study of split {split!r} has a report to judge drafts by")
+    image_ids = [embeddings.image_id[i] for i in rows]
+    patients = [{embeddings.patient_id[i]} for i in rows]
+    there = {patient for own in patients for patient in own} & drafter.index.patients()
+    if there:
+        console.print(
+            f"{len(there)} patients of split {split!r} are in the index; for each, its own reports are left out",
+            highlight=False,
+        )
+    cases = drafter.cases(image_ids, embeddings.image_ND[rows], patients)
+    provenance = {
+        "model_fingerprint": model.fingerprint,
+        "data_fingerprint": store.fingerprint,
+        "split": split,
+        "index": hashlib.sha256(json.dumps(drafter.index.manifest, sort_keys=True).encode()).hexdigest()[:16],
+        "generator": drafter.generator.name,
+        "template": hashlib.sha256(drafter.template.path.read_bytes()).hexdigest()[:16],
+        **asdict(drafter.settings),
+    }
+    with DraftsFile(out, provenance, resume=resume) as file:
+        failed = _draft(drafter, [case for case in cases if case.image_id not in file.finished], file)
+        if failed:
+            reasons = ", ".join(f"{reason}: {count}" for reason, count in failed.most_common())
+            raise InputError(
+                f"{out}: {failed.total()} of {len(cases)} drafts could not be had ({reasons}); {len(file.finished)} "
+                "are kept, run the same with --resume for the others"
+            )
+        file.sort(image_ids)
+        drafts = [file.finished[name] for name in image_ids]
+
+    def images_of(split: str) -> np.ndarray:
+        return embed_store(model, store, split=split, texts=False, cache=cache).image_ND
+
+    judged = Judged(
+        cases=cases,
+        patients=patients,
+        image_ND=embeddings.image_ND[rows],
+        index=drafter.index,
+        training=indexed_images(store, drafter.index, images_of),
+        seed=drafter.settings.seed,
+    )
+    written = {"drafts": [draft["report"] for draft in drafts]}
+    for name, baseline in BASELINES.items():
+        texts = baseline(judged)
+        if texts is None:
+            console.print(
+                f"Left out: {name} (the index was made from another store than {store.path})", highlight=False
+            )
+        else:
+            written[name] = texts
+    said = set(drafter.index.texts.to_pylist())
+    meta = {
+        "seed": drafter.settings.seed,
+        "n": len(embeddings),
+        "bootstrap_replicates": REPLICATES,
+        **provenance,
+        "patients_in_training": seen,
+        "patients_in_index": len(there),
+        "reports_word_for_word_in_index": sum(embeddings.text[i].strip() in said for i in rows),
+        "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
+        "command": f"eclip report --model {model.path} --index {drafter.index.path} --data {store.path} "
+        f"--split {split} --generator {drafter.generator.name.partition('@')[0]} "
+        f"--seed {drafter.settings.seed} --out OUT",
+        "eclip_version": eclip.__version__,
+    }
+    support_N = [_supported(draft) for draft in drafts]
+    results = {}
+    for name, texts in written.items():
+        console.print(f"Judging: {name}", highlight=False)
+        folder = out if name == "drafts" else out / "baselines" / name
+        results[name] = _judge(
+            folder,
+            embeddings,
+            rows,
+            texts,
+            support_N if name == "drafts" else None,
+            {**meta, "generator": meta["generator"] if name == "drafts" else name},
+            model,
+        )
+    found = differences(
+        [[Evaluation.read(out)]]
+        + [[Evaluation.read(out / "baselines" / n)] for n in written if n != "drafts"],
+        seed=drafter.settings.seed,
+    )
+    write_examples(out / "index.html", Evaluation.read(out), drafts, store, results)
+    Console().print(_table(results, [d.get(TASK, {}) for d in found], drafter.generator.name))
+    Console().print(NOT_A_DEVICE, soft_wrap=True)
+    return results
+
+
+def _draft(drafter: Drafter, cases: Sequence[Any], file: DraftsFile) -> Counter[str]:
+    """Make and write the drafts; how many failed, by reason."""
+    failed: Counter[str] = Counter()
+    columns = (TextColumn("Drafting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(cases))
+        for _, draft in drafter.draft(cases):
+            if draft.error:
+                failed[draft.error] += 1
+            else:
+                file.add(draft)
+            progress.advance(task)
+    return failed
+
+
+def _judge(
+    folder: Path,
+    embeddings: Embeddings,
+    rows: Sequence[int],
+    texts: Sequence[str],
+    supported: Sequence[float] | None,
+    meta: Mapping[str, Any],
+    model: Model,
+) -> dict[str, Metric]:
+    table = per_sample([embeddings.text[i] for i in rows], texts, embed=model.embed_texts)
+    if supported is not None:
+        table["supported"] = supported
+    table = table.set_axis(list(rows)).reindex(range(len(embeddings)))
+    metrics = summarise(statistics(table), embeddings.patient_id, seed=meta["seed"])
+    write_results(folder, {TASK: metrics}, meta=meta, tables={TASK: table}, embeddings=embeddings)
+    write_tables(folder, {TASK: metrics})
+    return metrics
+
+
+def _supported(draft: Mapping[str, Any]) -> float:
+    """Share of a draft's sentences that have a source."""
+    return float(np.mean([sentence["supported"] for sentence in draft["sentences"]] or [0.0]))
+
+
+def _table(
+    results: Mapping[str, Mapping[str, Metric]], minus_drafts: Sequence[Mapping[str, Difference]], name: str
+) -> Table:
+    """A row each of the drafts and the baselines; beside a baseline, whether it is better or worse than the drafts."""
+    shown = [metric for metric in _SHOWN if metric in results["drafts"]]
+    table = Table(
+        Column("", no_wrap=True),
+        *(Column(metric, no_wrap=True) for metric in shown),
+        box=None,
+        title=f"Drafts by {name}",
+    )
+    for i, (row, metrics) in enumerate(results.items()):
+        cells = []
+        for metric in shown:
+            m = metrics[metric]
+            verdict = minus_drafts[i - 1][metric].verdict if i and metric in minus_drafts[i - 1] else ""
+            cells.append(f"{m.value:.3f}\n{m.low:.3f} … {m.high:.3f}" + (f"\n{verdict}" if verdict else ""))
+        table.add_row("[bold]drafts[/]" if not i else row, *cells)
+    return table
