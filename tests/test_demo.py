@@ -36,6 +36,8 @@ def test_demo_leaves_models_scores_and_a_page_and_can_be_run_again(small_demo, t
         assert eclip.load(out / method).embed_texts(["Clear lungs."]).shape == (1, 128)
         assert 0 <= results[method]["zero-shot"]["accuracy"]["value"] <= 1
         assert results[method]["retrieval"]["image_to_text_recall@10"]["n"] == results[method]["meta"]["n"]
+    assert results["reports"]["drafts"]["finding_f1"]["n"] == results["eclip"]["meta"]["n"]
+    assert "not a medical device" in (out / "drafts" / "index.html").read_text()
     page = (out / "index.html").read_text()
     assert "phantom" in page
     assert "within noise" in page

@@ -32,8 +32,8 @@ def by_loop(index, query, count, excluded=(), labels=()):
     found = []
     for number in np.argsort(-(index.vectors @ query), kind="stable"):
         studies = index.sayers(number, exclude_patients=excluded, labels=labels)
-        if studies:
-            found.append((int(number), studies[0], len(studies)))
+        if len(studies):
+            found.append((int(number), index.study_id(studies[0]), len(studies)))
     return found[:count]
 
 

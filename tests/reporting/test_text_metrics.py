@@ -1,5 +1,8 @@
 """Text metrics against the libraries that count them, and their statistics against repeated drafts."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -135,3 +138,15 @@ def test_a_negated_report_scores_high_in_words_and_not_in_findings():
     for name in ("bleu_2", "rouge_l", "meteor"):
         assert words[name] > truth[name]
     assert (words["finding_f1"], truth["finding_f1"]) == (0, 1)
+
+
+def test_the_table_of_the_documentation_is_what_the_code_counts():
+    page = (Path(__file__).parents[2] / "docs" / "tasks" / "report-metrics.md").read_text()
+    (report,) = re.findall(r"^Report: \*(.*)\*$", page, flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| (\w[^|]*\.) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", page, flags=re.MULTILINE
+    )
+    assert len(rows) == 2
+    for draft, *shown in rows:
+        found = values(per_sample([report], [draft]))
+        assert [f"{found[name]:.2f}" for name in ("bleu_2", "rouge_l", "meteor", "finding_f1")] == shown

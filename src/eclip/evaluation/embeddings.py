@@ -132,7 +132,7 @@ def embed_store(
         image_ND = model.of_images(columns["image_id"])
         texts = texts and model.has_texts
     else:
-        image_ND = kept("images", lambda: model.embed_images(_StoredImages(store, rows), **how))
+        image_ND = kept("images", lambda: model.embed_images(StoredImages(store, rows), **how))
     if texts:
         distinct, text_of_N = np.unique(np.array(columns["text"], dtype=object), return_inverse=True)
         if isinstance(model, EmbeddingFile):
@@ -177,7 +177,7 @@ def write_embeddings(
     return len(table)
 
 
-class _StoredImages(Sequence[bytes]):
+class StoredImages(Sequence[bytes]):
     """A store's encoded images, read when they are asked for: memory for one batch."""
 
     def __init__(self, store: Store, rows: np.ndarray) -> None:

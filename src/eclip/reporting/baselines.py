@@ -125,4 +125,6 @@ BASELINES: dict[str, Callable[[Judged], list[str] | None]] = {
 
 
 def _first_sayable(index: ReportIndex, numbers: np.ndarray, patients: Collection[str]) -> int:
-    return next((int(n) for n in numbers if index.sayers(int(n), exclude_patients=patients)), int(numbers[0]))
+    return next(
+        (int(n) for n in numbers if len(index.sayers(int(n), exclude_patients=patients))), int(numbers[0])
+    )

@@ -192,7 +192,7 @@ class Drafter:
             numbers = [source.number for source in sources][:wanted]
         else:
             self._order = self._order or self._in_turns()
-            others = (n for n in self._order if self.index.sayers(n, exclude_patients=exclude_patients))
+            others = (n for n in self._order if len(self.index.sayers(n, exclude_patients=exclude_patients)))
             numbers = list(islice(others, wanted))
         return [self._demonstration(number, exclude_patients) for number in numbers]
 

@@ -107,23 +107,25 @@ class ReportIndex:
 
     def sayers(
         self, number: int, *, exclude_patients: Collection[str] = (), labels: Collection[str] = ()
-    ) -> list[str]:
-        """Studies that say a text, in the order of the store.
+    ) -> np.ndarray:
+        """Rows of `entries` that say a text, in the order of the store.
 
         Args:
             number: Of the text.
             exclude_patients: Whose studies do not count.
             labels: Findings that have to be present in a study.
         """
-        rows = slice(self._starts[number], self._starts[number + 1])
-        counts_E = np.ones(rows.stop - rows.start, bool)
+        rows = np.arange(self._starts[number], self._starts[number + 1])
         for patient in exclude_patients:
-            counts_E &= self._patient_codes[rows] != self._code_of.get(patient, -1)
+            if patient in self._code_of:
+                rows = rows[self._patient_codes[rows] != self._code_of[patient]]
         for label in labels:
-            counts_E &= self._has_label(label)[rows]
-        return (
-            self.entries["study_id"].slice(rows.start, len(counts_E)).filter(pa.array(counts_E)).to_pylist()
-        )
+            rows = rows[self._has_label(label)[rows]]
+        return rows
+
+    def study_id(self, row: int) -> str:
+        """Of a row of `entries`."""
+        return self._study_ids[int(row)].as_py()
 
     def counts(self) -> np.ndarray:
         """(M,) how many studies say each text."""
@@ -170,13 +172,12 @@ class ReportIndex:
             cosine_QK, number_QK = self._approximate.search(query_QD, count)
             cosine_QK[number_QK < 0] = -np.inf
         else:
-            found = [self.exact(block, count) for block in blocks(query_QD, CELLS // len(self))]
+            found = [self._exact(block, count) for block in blocks(query_QD, CELLS // len(self))]
             cosine_QK, number_QK = (np.concatenate(parts) for parts in zip(*found, strict=True))
         order_QK = np.lexsort((number_QK, -cosine_QK), axis=1)
         return np.take_along_axis(cosine_QK, order_QK, 1), np.take_along_axis(number_QK, order_QK, 1)
 
-    def exact(self, query_QD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """The same by comparing with every vector, in no order; what an approximate index is measured against."""
+    def _exact(self, query_QD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         cosine_QM = (self.vectors @ query_QD.T).T if len(query_QD) == 1 else query_QD @ self.vectors.T
         last = len(self) - count
         number_QK = (
@@ -198,6 +199,10 @@ class ReportIndex:
     def _starts(self) -> np.ndarray:
         """(M + 1,) where the entries of each text begin; they lie in the order of the texts."""
         return np.searchsorted(self.entries["text"].to_numpy(), np.arange(len(self) + 1))
+
+    @cached_property
+    def _study_ids(self) -> pa.Array:
+        return self.entries["study_id"].combine_chunks()
 
     @cached_property
     def _coded_patients(self) -> pa.DictionaryArray:

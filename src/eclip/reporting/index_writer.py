@@ -14,9 +14,10 @@ from rich.console import Console
 import eclip
 from eclip.data.store import Store
 from eclip.errors import InputError
+from eclip.evaluation.embeddings import StoredImages
 from eclip.models.model import Model, Precision
+from eclip.reporting.approximate import write_approximate
 from eclip.reporting.index import (
-    CELLS,
     ENTRIES,
     FAISS,
     FORMAT_VERSION,
@@ -26,7 +27,6 @@ from eclip.reporting.index import (
     Kind,
     Level,
     ReportIndex,
-    blocks,
 )
 from eclip.reporting.sentences import split_sentences
 
@@ -40,6 +40,9 @@ _SCHEMA = pa.schema(
         "labels": pa.list_(pa.string()),
     }
 )
+
+
+_QUERIES = 500  # images that the effort of an approximate index is chosen for
 
 
 def build_index(
@@ -104,31 +107,18 @@ def build_index(
         "sources": ([] if there is None else there.manifest["sources"]) + [source],
         "eclip_version": eclip.__version__,
     }
-    _write(out, manifest, np.concatenate(parts), list(numbers), rows)
-    index = ReportIndex.open(out, model=model)
+    queries = None
     if chosen != "exact":
-        recall = measured_recall(index)
+        images = store.rows(split=split)
+        images = images[np.linspace(0, len(images) - 1, min(_QUERIES, len(images))).astype(int)]
+        queries = model.embed_images(StoredImages(store, images), precision=precision)
+    _write(out, manifest, np.concatenate(parts), list(numbers), rows, queries)
+    if chosen != "exact":
         Console(stderr=True).print(
-            f"{chosen} index: finds {recall:.1%} of the 10 nearest of exact search", highlight=False
+            f"{chosen} index: finds {manifest['recall']:.1%} of the 10 texts nearest to an image",
+            highlight=False,
         )
-    return index
-
-
-def measured_recall(index: ReportIndex, *, queries: int = 200, count: int = 10) -> float:
-    """Share of the `count` nearest by exact search that the index finds, for texts of its own, slightly moved."""
-    draw = np.random.default_rng(0)
-    rows = np.sort(draw.choice(len(index), min(queries, len(index)), replace=False))
-    query_QD = index.vectors[rows]
-    noise_QD = draw.standard_normal(query_QD.shape, dtype=np.float32)
-    query_QD = query_QD + 0.5 * noise_QD / np.linalg.norm(noise_QD, axis=1, keepdims=True)
-    query_QD /= np.linalg.norm(query_QD, axis=1, keepdims=True)
-    found = index.search(query_QD, count)[1]
-    exact = np.concatenate(
-        [index.exact(block, min(count, len(index)))[1] for block in blocks(query_QD, CELLS // len(index))]
-    )
-    return float(
-        np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)])
-    )
+    return ReportIndex.open(out, model=model)
 
 
 def _read(
@@ -153,7 +143,12 @@ def _read(
 
 
 def _write(
-    out: Path, manifest: dict[str, Any], vectors_MD: np.ndarray, texts: list[str], rows: list[dict[str, Any]]
+    out: Path,
+    manifest: dict[str, Any],
+    vectors_MD: np.ndarray,
+    texts: list[str],
+    rows: list[dict[str, Any]],
+    query_QD: np.ndarray | None,
 ) -> None:
     """Beside the folder first, then in its place: who reads sees the old index or the new one."""
     fresh = out.with_name(f".{out.name}.{token_hex(4)}")
@@ -166,8 +161,8 @@ def _write(
         ):
             with pa.OSFile(str(fresh / name), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
                 writer.write_table(table)
-        if manifest["kind"] != "exact":
-            _write_approximate(fresh / FAISS, np.load(fresh / VECTORS, mmap_mode="r"), manifest["kind"])
+        if query_QD is not None:
+            manifest |= write_approximate(fresh / FAISS, vectors_MD, manifest["kind"], query_QD)
         (fresh / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
         if out.exists():
             old = out.with_name(f".{out.name}.{token_hex(4)}")
@@ -180,26 +175,3 @@ def _write(
         raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _write_approximate(path: Path, vectors_MD: np.ndarray, kind: Kind) -> None:
-    """Inverted lists of about √M vectors each, or a graph with 32 neighbours."""
-    import faiss
-
-    count, dimensions = vectors_MD.shape
-    index: Any
-    if kind == "hnsw":
-        index = faiss.IndexHNSWFlat(dimensions, 32, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction, index.hnsw.efSearch = 200, 256
-    else:
-        lists = max(1, int(4 * np.sqrt(count)))
-        index = faiss.IndexIVFFlat(
-            faiss.IndexFlatIP(dimensions), dimensions, lists, faiss.METRIC_INNER_PRODUCT
-        )
-        index.nprobe = max(8, lists // 16)
-        index.cp.min_points_per_centroid = 1
-        draw = np.random.default_rng(0)
-        index.train(vectors_MD[np.sort(draw.choice(count, min(count, 64 * lists), replace=False))])
-    for block in blocks(vectors_MD, 100_000):
-        index.add(np.ascontiguousarray(block))
-    faiss.write_index(index, str(path))

@@ -66,10 +66,10 @@ def _eligible(
         if len(sources) == wanted or number < 0:
             break
         studies = index.sayers(number, exclude_patients=exclude_patients, labels=labels)
-        if studies:
+        if len(studies):
             sources.append(
                 Source(
-                    study_id=studies[0],
+                    study_id=index.study_id(studies[0]),
                     text=index.text(number),
                     similarity=cosine,
                     studies=len(studies),

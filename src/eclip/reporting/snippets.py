@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from eclip.errors import InputError
 from eclip.reporting.consensus import consensus
@@ -40,11 +41,8 @@ def select(
 def _k_means(sources: Sequence[Source], vectors_KD: np.ndarray, count: int, seed: int) -> list[Source]:
     if len(sources) <= count:
         return list(sources)
-    alike = warnings.catch_warnings(action="ignore", category=ConvergenceWarning)  # fewer clusters will do
-    with (
-        alike,
-        threadpool_limits(1),
-    ):  # threads cost more than they bring, and sums come out the same everywhere
+    fewer = warnings.catch_warnings(action="ignore", category=ConvergenceWarning)  # fewer clusters will do
+    with fewer, _threads().limit(limits=1):  # more cost more than they bring, and change the sums
         centre_CD = KMeans(count, n_init=1, random_state=seed).fit(vectors_KD).cluster_centers_
     nearest = (vectors_KD @ centre_CD.T / np.maximum(np.linalg.norm(centre_CD, axis=1), 1e-12)).argmax(0)
     return [sources[i] for i in sorted(set(nearest.tolist()), key=lambda i: (-sources[i].similarity, i))]
@@ -56,6 +54,11 @@ def _top(sources: Sequence[Source], vectors_KD: np.ndarray, count: int, seed: in
 
 def _consensus(sources: Sequence[Source], vectors_KD: np.ndarray, count: int, seed: int) -> list[Source]:
     return consensus(sources)[:count]
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all libraries: once, not for every query
 
 
 _METHODS: dict[Selection, Callable[[Sequence[Source], np.ndarray, int, int], list[Source]]] = {
