@@ -25,7 +25,7 @@ FLAGS = {
     "compare": "out metrics margin seed",
     "embed": "model out data images texts precision",
     "index": "model data out split level kind append no-append precision",
-    "report": "model index image data split out generator resume no-resume template max-new-tokens batch-size "
+    "report": "model index image data split out generator resume no-resume template max-new-tokens batch-size metrics "
     "allow-leaks no-allow-leaks cache no-cache retrieved snippets selection diversity labels demonstrations "
     "demonstrations-by indication comparison seed",
     "export": "model out format results",

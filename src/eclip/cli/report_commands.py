@@ -66,6 +66,7 @@ def report(
     template: Path | None = None,
     max_new_tokens: int = 256,
     batch_size: int = 8,
+    metrics: tuple[str, ...] = (),
     allow_leaks: bool = False,
     cache: bool = True,
     settings: Annotated[DraftSettings, tyro.conf.arg(name="")] = DraftSettings(),  # noqa: B008 (frozen)
@@ -90,6 +91,7 @@ def report(
         template: Jinja file of the prompt, in place of the one that comes along.
         max_new_tokens: Longest draft of a language model.
         batch_size: Prompts at a time: in a batch, or on their way to the server.
+        metrics: Further ones of other packages: cider, bertscore:MODEL, sentence-similarity:MODEL, radgraph, chexbert.
         allow_leaks: Go on although the model was trained on patients of the split.
         cache: Keep embeddings in $ECLIP_CACHE, or ~/.cache/eclip/embeddings, and take them from there.
         settings: How drafts are made.
@@ -122,6 +124,14 @@ def report(
     kept = cache_folder() if cache else None
     store = Store.open(data)
     report_split(
-        loaded, drafter, store, out=out, split=split, resume=resume, allow_leaks=allow_leaks, cache=kept
+        loaded,
+        drafter,
+        store,
+        out=out,
+        split=split,
+        resume=resume,
+        metrics=metrics,
+        allow_leaks=allow_leaks,
+        cache=kept,
     )
     console.print(f"Drafts and their scores: {out}; examples: {out / 'index.html'}", soft_wrap=True)

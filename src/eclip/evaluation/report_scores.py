@@ -11,15 +11,19 @@ import pandas as pd
 
 from eclip.evaluation.statistics import Statistic, mean
 
-DRAFT, REFERENCE = "finding_draft/", "finding_reference/"
-_MEANS = ("rouge_l", "meteor", "text_similarity", "supported")
+_MEANS = (
+    "rouge_l", "meteor", "text_similarity", "supported", "cider", "bertscore", "sentence_similarity", "radgraph_f1",
+)  # fmt: skip
 
 
 def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     """`bleu_1` to `bleu_4`, `rouge_l`, `meteor`, `text_similarity`, `supported`, `finding_f1` and its kin."""
     numbers: dict[str, Statistic] = {f"bleu_{n}": _bleu(per_sample, n) for n in range(1, 5)}
     numbers |= {name: mean(per_sample[name].to_numpy()) for name in _MEANS if name in per_sample}
-    return numbers | _findings(per_sample)
+    numbers |= _findings(per_sample, "finding")
+    if any(column.startswith("chexbert_") for column in per_sample.columns):
+        numbers |= _findings(per_sample, "chexbert")
+    return numbers
 
 
 def _bleu(table: pd.DataFrame, order: int) -> Statistic:
@@ -38,12 +42,13 @@ def _bleu(table: pd.DataFrame, order: int) -> Statistic:
     return Statistic(of=of, n=int(known_N.sum()))
 
 
-def _findings(table: pd.DataFrame) -> dict[str, Statistic]:
-    names = [column.removeprefix(REFERENCE) for column in table.columns if column.startswith(REFERENCE)]
+def _findings(table: pd.DataFrame, labeler: str) -> dict[str, Statistic]:
+    draft, reference = f"{labeler}_draft/", f"{labeler}_reference/"
+    names = [column.removeprefix(reference) for column in table.columns if column.startswith(reference)]
     known_N = ~table["bleu_length"].isna().to_numpy()
     stated, written = (
         (table.loc[known_N, [prefix + name for name in names]].to_numpy(float) == 1).astype(np.float64)
-        for prefix in (DRAFT, REFERENCE)
+        for prefix in (draft, reference)
     )
     both = stated * written
     occurring = [i for i in range(len(names)) if written[:, i].any()]
@@ -71,11 +76,11 @@ def _findings(table: pd.DataFrame) -> dict[str, Statistic]:
 
     n = int(known_N.sum())
     numbers = {
-        "finding_f1": Statistic(of=macro, n=n),
-        "finding_f1_micro": over_all(2 * both, stated + written),
-        "finding_precision": over_all(both, stated),
-        "finding_recall": over_all(both, written),
+        f"{labeler}_f1": Statistic(of=macro, n=n),
+        f"{labeler}_f1_micro": over_all(2 * both, stated + written),
+        f"{labeler}_precision": over_all(both, stated),
+        f"{labeler}_recall": over_all(both, written),
     }
     for i in occurring:
-        numbers[f"finding_f1/{names[i]}"] = Statistic(of=lambda w, i=i: f1_of(w)[:, i], n=n)  # type: ignore[misc]
+        numbers[f"{labeler}_f1/{names[i]}"] = Statistic(of=lambda w, i=i: f1_of(w)[:, i], n=n)  # type: ignore[misc]
     return numbers

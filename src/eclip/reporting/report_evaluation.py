@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
@@ -37,6 +38,7 @@ from eclip.reporting.baselines import BASELINES, Judged, indexed_images
 from eclip.reporting.draft import NOT_A_DEVICE, Drafter
 from eclip.reporting.drafts_file import DraftsFile
 from eclip.reporting.examples import write_examples
+from eclip.reporting.learned_metrics import check_learned, described, learned_columns
 from eclip.reporting.text_metrics import METRICS, per_sample
 
 TASK = "reports"
@@ -51,6 +53,7 @@ def report_split(
     out: Path,
     split: str = "test",
     resume: bool = False,
+    metrics: Sequence[str] = (),
     allow_leaks: bool = False,
     cache: Path | None = None,
 ) -> dict[str, dict[str, Metric]]:
@@ -63,6 +66,7 @@ def report_split(
         out: Folder to make, or to go on in.
         split: Which studies.
         resume: Go on with the drafts that are there.
+        metrics: Further ones out of `LEARNED`, "NAME" or "NAME:MODEL".
         allow_leaks: Go on although the model was trained on patients of the split.
         cache: Folder that vectors are kept in; None to compute them.
 
@@ -73,6 +77,7 @@ def report_split(
         InputError: No study with a report, patients of the training split, or some drafts could not be had; those
             that could are kept.
     """
+    check_learned(metrics)
     console = Console(stderr=True)
     seen = check_leaks(model.path, store, split=split, allow=allow_leaks)
     embeddings = embed_store(model, store, split=split, cache=cache)
@@ -137,26 +142,23 @@ def report_split(
         "patients_in_training": seen,
         "patients_in_index": len(there),
         "reports_word_for_word_in_index": sum(embeddings.text[i].strip() in said for i in rows),
-        "metrics": {name: asdict(metric) for name, metric in METRICS.items()},
+        "metrics": {name: asdict(one) for name, one in {**METRICS, **described(metrics)}.items()},
         "command": f"eclip report --model {model.path} --index {drafter.index.path} --data {store.path} "
         f"--split {split} --generator {drafter.generator.name.partition('@')[0]} "
         f"--seed {drafter.settings.seed} --out OUT",
         "eclip_version": eclip.__version__,
     }
-    support_N = [_supported(draft) for draft in drafts]
+    references = [embeddings.text[i] for i in rows]
     results = {}
     for name, texts in written.items():
         console.print(f"Judging: {name}", highlight=False)
-        folder = out if name == "drafts" else out / "baselines" / name
-        results[name] = _judge(
-            folder,
-            embeddings,
-            rows,
-            texts,
-            support_N if name == "drafts" else None,
-            {**meta, "generator": meta["generator"] if name == "drafts" else name},
-            model,
-        )
+        table = per_sample(references, texts, embed=model.embed_texts)
+        table = pd.concat([table, learned_columns(metrics, references, texts)], axis=1)
+        if name == "drafts":
+            table["supported"] = [_supported(draft) for draft in drafts]
+        table = table.set_axis(rows).reindex(range(len(embeddings)))
+        own = meta | {"generator": drafter.generator.name if name == "drafts" else name}
+        results[name] = _write(out if name == "drafts" else out / "baselines" / name, table, embeddings, own)
     found = differences(
         [[Evaluation.read(out)]]
         + [[Evaluation.read(out / "baselines" / n)] for n in written if n != "drafts"],
@@ -183,19 +185,9 @@ def _draft(drafter: Drafter, cases: Sequence[Any], file: DraftsFile) -> Counter[
     return failed
 
 
-def _judge(
-    folder: Path,
-    embeddings: Embeddings,
-    rows: Sequence[int],
-    texts: Sequence[str],
-    supported: Sequence[float] | None,
-    meta: Mapping[str, Any],
-    model: Model,
+def _write(
+    folder: Path, table: pd.DataFrame, embeddings: Embeddings, meta: Mapping[str, Any]
 ) -> dict[str, Metric]:
-    table = per_sample([embeddings.text[i] for i in rows], texts, embed=model.embed_texts)
-    if supported is not None:
-        table["supported"] = supported
-    table = table.set_axis(list(rows)).reindex(range(len(embeddings)))
     metrics = summarise(statistics(table), embeddings.patient_id, seed=meta["seed"])
     write_results(folder, {TASK: metrics}, meta=meta, tables={TASK: table}, embeddings=embeddings)
     write_tables(folder, {TASK: metrics})
