@@ -22,7 +22,7 @@ from transformers import BertConfig, BertModel
 
 from eclip.reporting.approximate import exact_neighbours, recall_of, write_approximate
 from eclip.reporting.index import ReportIndex
-from eclip.reporting.index_writer import _write
+from eclip.reporting.index_writer import write_index
 from eclip.reporting.retriever import retrieve
 from eclip.reporting.snippets import select
 
@@ -64,7 +64,7 @@ def queries_of_a_draft(reports):
         "sources": [],
     }
     with tempfile.TemporaryDirectory() as folder:
-        _write(Path(folder) / "index", manifest, vectors(reports, seed=1), texts, rows, None)
+        write_index(Path(folder) / "index", manifest, vectors(reports, seed=1), texts, rows, None)
         index = ReportIndex.open(Path(folder) / "index")
         images = vectors(200, seed=2, gap=1.0)
 

@@ -9,7 +9,7 @@ Array names: B bootstrap replicates, N drafts, F findings.
 import numpy as np
 import pandas as pd
 
-from eclip.evaluation.statistics import Statistic, mean
+from eclip.evaluation.statistics import Statistic, average, mean
 
 _MEANS = (
     "rouge_l", "meteor", "text_similarity", "supported", "cider", "bertscore", "sentence_similarity", "radgraph_f1",
@@ -50,37 +50,34 @@ def _findings(table: pd.DataFrame, labeler: str) -> dict[str, Statistic]:
         (table.loc[known_N, [prefix + name for name in names]].to_numpy(float) == 1).astype(np.float64)
         for prefix in (draft, reference)
     )
-    both = stated * written
-    occurring = [i for i in range(len(names)) if written[:, i].any()]
+    n = int(known_N.sum())
 
-    def sums(weights_BN: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-        return weights_BN[:, known_N].astype(np.float64) @ matrix
+    def f1(found_N: np.ndarray, written_N: np.ndarray) -> Statistic:
+        both_N, either_N = 2 * found_N * written_N, found_N + written_N
 
-    def ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
-        return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)
-
-    def f1_of(weights_BN: np.ndarray) -> np.ndarray:
-        f1 = ratio(2 * sums(weights_BN, both), sums(weights_BN, stated) + sums(weights_BN, written))
-        return np.where(sums(weights_BN, written) > 0, f1, np.nan)
-
-    def macro(weights_BN: np.ndarray) -> np.ndarray:
-        found = f1_of(weights_BN)[:, occurring]
-        defined = ~np.isnan(found)
-        return ratio(np.where(defined, found, 0.0).sum(1), defined.sum(1))
-
-    def over_all(top: np.ndarray, bottom: np.ndarray) -> Statistic:
         def of(weights_BN: np.ndarray) -> np.ndarray:
-            return ratio(sums(weights_BN, top).sum(1), sums(weights_BN, bottom).sum(1))
+            sums = weights_BN[:, known_N] @ np.stack([both_N, either_N, written_N], axis=1)
+            return np.where(sums[:, 2] > 0, _ratio(sums[:, 0], sums[:, 1]), np.nan)
 
         return Statistic(of=of, n=n)
 
-    n = int(known_N.sum())
-    numbers = {
-        f"{labeler}_f1": Statistic(of=macro, n=n),
-        f"{labeler}_f1_micro": over_all(2 * both, stated + written),
-        f"{labeler}_precision": over_all(both, stated),
-        f"{labeler}_recall": over_all(both, written),
+    def share(part_N: np.ndarray, whole_N: np.ndarray) -> Statistic:
+        def of(weights_BN: np.ndarray) -> np.ndarray:
+            sums = weights_BN[:, known_N] @ np.stack([part_N, whole_N], axis=1)
+            return _ratio(sums[:, 0], sums[:, 1])
+
+        return Statistic(of=of, n=n)
+
+    single = {name: f1(stated[:, i], written[:, i]) for i, name in enumerate(names) if written[:, i].any()}
+    both_N, stated_N, written_N = ((stated * written).sum(1), stated.sum(1), written.sum(1))
+    numbers = {f"{labeler}_f1": average(list(single.values()), n=n)} if single else {}
+    return numbers | {
+        f"{labeler}_f1_micro": share(2 * both_N, stated_N + written_N),
+        f"{labeler}_precision": share(both_N, stated_N),
+        f"{labeler}_recall": share(both_N, written_N),
+        **{f"{labeler}_f1/{name}": statistic for name, statistic in single.items()},
     }
-    for i in occurring:
-        numbers[f"{labeler}_f1/{names[i]}"] = Statistic(of=lambda w, i=i: f1_of(w)[:, i], n=n)  # type: ignore[misc]
-    return numbers
+
+
+def _ratio(top: np.ndarray, bottom: np.ndarray) -> np.ndarray:
+    return np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom > 0)

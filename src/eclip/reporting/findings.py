@@ -19,6 +19,7 @@ The vocabulary is that of chest radiographs' reports in English.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from eclip.reporting.sentences import split_sentences
 
@@ -116,7 +117,12 @@ def findings_of(text: str) -> dict[str, int]:
     return {name: found[name] for name in FINDINGS if name in found}
 
 
-def _of_sentence(sentence: str) -> Iterator[tuple[str, int]]:
+@lru_cache(maxsize=100_000)  # reports share most of their sentences
+def _of_sentence(sentence: str) -> tuple[tuple[str, int], ...]:
+    return tuple(_said(sentence))
+
+
+def _said(sentence: str) -> Iterator[tuple[str, int]]:
     for clause in _CLAUSE.split(sentence):
         for name, pattern in _NORMAL.items():
             if pattern.search(clause):

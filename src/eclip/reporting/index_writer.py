@@ -112,7 +112,7 @@ def build_index(
         images = store.rows(split=split)
         images = images[np.linspace(0, len(images) - 1, min(_QUERIES, len(images))).astype(int)]
         queries = model.embed_images(StoredImages(store, images), precision=precision)
-    _write(out, manifest, np.concatenate(parts), list(numbers), rows, queries)
+    write_index(out, manifest, np.concatenate(parts), list(numbers), rows, queries)
     if chosen != "exact":
         Console(stderr=True).print(
             f"{chosen} index: finds {manifest['recall']:.1%} of the 10 texts nearest to an image",
@@ -142,7 +142,7 @@ def _read(
     return entries, len(seen)
 
 
-def _write(
+def write_index(
     out: Path,
     manifest: dict[str, Any],
     vectors_MD: np.ndarray,

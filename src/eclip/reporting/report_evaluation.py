@@ -99,6 +99,7 @@ def report_split(
         "split": split,
         "index": hashlib.sha256(json.dumps(drafter.index.manifest, sort_keys=True).encode()).hexdigest()[:16],
         "generator": drafter.generator.name,
+        "max_new_tokens": getattr(drafter.generator, "max_new_tokens", None),
         "template": hashlib.sha256(drafter.template.path.read_bytes()).hexdigest()[:16],
         **asdict(drafter.settings),
     }
@@ -144,15 +145,22 @@ def report_split(
         "reports_word_for_word_in_index": sum(embeddings.text[i].strip() in said for i in rows),
         "metrics": {name: asdict(one) for name, one in {**METRICS, **described(metrics)}.items()},
         "command": f"eclip report --model {model.path} --index {drafter.index.path} --data {store.path} "
-        f"--split {split} --generator {drafter.generator.name.partition('@')[0]} "
+        f"--split {split} --generator {drafter.generator.name} "
         f"--seed {drafter.settings.seed} --out OUT",
         "eclip_version": eclip.__version__,
     }
     references = [embeddings.text[i] for i in rows]
+    vectors = dict(zip(references, embeddings.text_ND[rows], strict=True))
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        fresh = [text for text in dict.fromkeys(texts) if text not in vectors]
+        vectors.update(zip(fresh, model.embed_texts(fresh), strict=True))
+        return np.stack([vectors[text] for text in texts])
+
     results = {}
     for name, texts in written.items():
         console.print(f"Judging: {name}", highlight=False)
-        table = per_sample(references, texts, embed=model.embed_texts)
+        table = per_sample(references, texts, embed=embed)
         table = pd.concat([table, learned_columns(metrics, references, texts)], axis=1)
         if name == "drafts":
             table["supported"] = [_supported(draft) for draft in drafts]

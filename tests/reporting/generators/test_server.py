@@ -123,7 +123,7 @@ def test_every_case_is_asked_once_and_answered():
         assert {(b["temperature"], b["seed"], b["max_tokens"], b["model"]) for b in scripted.bodies} == {
             (0.0, 7, 33, "m")
         }
-        assert generator.name == f"openai:m@127.0.0.1:{scripted.http.server_port}"
+        assert generator.name == "openai:URL#m"
 
 
 @pytest.mark.parametrize(
@@ -227,3 +227,18 @@ def test_a_prompt_is_never_longer_than_its_estimate():
     generator = ServerGenerator.__new__(ServerGenerator)
     messages = [{"role": "user", "content": "There is a small pleural effusion. " * 20}]
     assert generator.tokens(messages) >= 20 * 8
+
+
+def test_who_stops_listening_is_not_kept_waiting():
+    release = threading.Event()
+
+    def slow(text, times):
+        if text != "a":
+            release.wait(20)
+        return answer("Draft.")
+
+    with Scripted(slow) as scripted:
+        drafts = ServerGenerator(scripted.url, retries=0).generate(cases("a", "b", "c"))
+        assert next(drafts)[0] == 0
+        drafts.close()
+        release.set()

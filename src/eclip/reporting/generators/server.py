@@ -70,7 +70,7 @@ class ServerGenerator:
         self._client = openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
         self.url, self.budget = url, budget
         self.model = self._served(model)
-        self.name = f"openai:{self.model}@{urlsplit(url).netloc.rpartition('@')[2]}"
+        self.name = f"openai:URL#{self.model}"  # wherever it is served: a run may go on at another address
         self.max_new_tokens, self.seed, self.concurrency = max_new_tokens, seed, concurrency
 
     def tokens(self, messages: Sequence[Message]) -> int:
@@ -99,6 +99,9 @@ class ServerGenerator:
                     found = future.result()
                     unanswered = unanswered + 1 if found.error.startswith("no answer") else 0
                     yield running.pop(future), found
+        except BaseException:
+            self._client.close()  # else the process would wait for answers that nobody wants any more
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
