@@ -155,6 +155,9 @@ def test_what_cannot_be_used_is_told_in_one_line(index, store, tmp_path):
     (tmp_path / "copy5" / "manifest.json").write_text(json.dumps(manifest | {"texts": 3}))
     cases.append(("copy5", "do not belong together"))
     cases.append(("nowhere", "not a report index"))
+    (tmp_path / "a-store").mkdir()
+    (tmp_path / "a-store" / "manifest.json").write_text('{"schema_version": 2}')
+    cases.append(("a-store", "not a report index"))
     for name, message in cases:
         with pytest.raises(InputError, match=message) as told:
             ReportIndex.open(tmp_path / name)

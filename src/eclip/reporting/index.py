@@ -69,6 +69,8 @@ class ReportIndex:
         path = Path(path)
         try:
             manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            if not isinstance(manifest, dict) or "model_fingerprint" not in manifest:
+                raise InputError(f"{path}: not a report index; `eclip index` makes one")
             if manifest["format"] != FORMAT_VERSION:
                 raise InputError(
                     f"{path}: an index of format {manifest['format']}; build it again with `eclip index`"

@@ -1,0 +1,129 @@
+"""What is compared: arms (a method, or a control of it), and on how much data."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from eclip.recipes import phantom
+from eclip.training.config import TrainConfig
+from eclip.training.curriculum import ALWAYS
+
+CHOOSING, CONFIRMING = (0, 1, 2), (10, 11, 12, 13, 14)
+"""Seeds that methods may be chosen by, and fresh ones that only confirm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """Sizes of a study.
+
+    Attributes:
+        studies: Of the phantom, in all; 70 % are for training.
+        size: Pixels a side that the encoder sees.
+        steps: Of training, for every arm but those of equal images.
+        batch_size: Ordinary pairs a step.
+        data_seed: Of the phantom.
+    """
+
+    studies: int = 3000
+    size: int = 96
+    steps: int = 400
+    batch_size: int = 32
+    data_seed: int = 100
+
+
+FULL = Grid()
+FAST = Grid(studies=240, size=48, steps=30, batch_size=16)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One training and its evaluation.
+
+    Attributes:
+        arm: Name out of `ARMS`.
+        fraction: Share of the training studies whose annotations are there.
+        train: Share of the training studies that are there at all.
+        seed: Of training, and of which studies are annotated.
+    """
+
+    arm: str
+    fraction: float = 0.1
+    train: float = 1.0
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        return f"{self.arm}_annotated-{self.fraction:g}_train-{self.train:g}_seed-{self.seed}"
+
+
+def _arm(method: str, steps: float = 1.0, **settings: object) -> Callable[[Grid], TrainConfig]:
+    def config(grid: Grid) -> TrainConfig:
+        made = phantom(method)
+        made.model = replace(made.model, preprocessing=replace(made.model.preprocessing, size=grid.size))
+        made.method = replace(made.method, **settings)
+        made.loading = replace(made.loading, plain_rows="all", workers=0)
+        made.steps, made.batch_size = round(steps * grid.steps), grid.batch_size
+        made.validate_every, made.precision = made.steps, "32"
+        return made
+
+    return config
+
+
+ARMS: dict[str, Callable[[Grid], TrainConfig]] = {
+    "clip": _arm("clip"),
+    "clip, equal images": _arm("clip", 1.5),
+    "expert-as-data": _arm("expert-as-data", curriculum=ALWAYS),
+    "eclip": _arm("eclip"),
+    "eclip, shuffled": _arm("eclip", heatmaps="shuffled"),
+    "eclip, random": _arm("eclip", heatmaps="random"),
+    "eclip, uniform": _arm("eclip", heatmaps="uniform"),
+    "naive": _arm("naive"),
+    "m3mix": _arm("m3mix"),
+    "dacl": _arm("dacl"),
+    "gaze-pooling": _arm("gaze-pooling"),
+    "gaze-pooling, shuffled": _arm("gaze-pooling", heatmaps="shuffled"),
+    "gaze-pooling, uniform": _arm("gaze-pooling", heatmaps="uniform"),
+    "gaze-pooling, centre": _arm("gaze-pooling", heatmaps="centre"),
+    "gaze-pooling, weight 1": _arm("gaze-pooling", weight=1.0),
+    "gaze-pooling, weight 2": _arm("gaze-pooling", weight=2.0),
+    "gaze-attention": _arm("gaze-attention"),
+    "sentence-eclip": _arm("sentence-eclip"),
+}
+"""All see every training pair as an ordinary one; those with "equal images" train longer instead of seeing annotated
+studies a second time."""
+
+MAIN = ("clip", "clip, equal images", "expert-as-data", "eclip", "gaze-pooling", "gaze-pooling, shuffled")
+
+
+def plan(name: str) -> list[Run]:
+    """The runs of a part of the study, in the order in which they are done: a seed at a time."""
+    if name == "main":
+        return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in MAIN]
+    if name == "choose":
+        arms = [arm for arm in ARMS if arm.startswith(("clip", "expert", "gaze", "sentence"))]
+        return [Run(arm=arm, seed=seed) for seed in CHOOSING for arm in arms]
+    if name == "table":
+        return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in ARMS]
+    if name == "fractions":
+        return [
+            Run(arm=arm, fraction=fraction, seed=seed)
+            for seed in CONFIRMING
+            for fraction in (0.01, 0.05, 0.1, 0.5, 1.0)
+            for arm in ("clip", "expert-as-data", "eclip", "gaze-pooling", "gaze-pooling, shuffled")
+        ]
+    if name == "sizes":
+        return [
+            Run(arm=arm, train=train, seed=seed)
+            for seed in CONFIRMING
+            for train in (0.25, 0.5, 1.0)
+            for arm in ("clip", "expert-as-data", "gaze-pooling")
+        ]
+    raise ValueError(f"no part {name!r}; there are {', '.join(PARTS)}")
+
+
+PARTS = ("main", "choose", "table", "fractions", "sizes")
+
+
+def described(grid: Grid) -> dict[str, object]:
+    """For JSON."""
+    return asdict(grid)

@@ -1,0 +1,146 @@
+"""What the study found: `results.parquet`, and a page with tables, intervals and curves.
+
+Values are means over seeds. Differences are paired: each arm minus another on the same test studies, with the interval
+of `eclip compare` for several training runs of a model (patients drawn, and the spread between runs, with Welch's
+degrees of freedom). p is not corrected for the number of arms.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import numpy as np
+import pandas as pd
+from grid import ARMS, Grid, Run, described
+from runs import TASKS, done
+
+from eclip.evaluation.differences import differences
+from eclip.evaluation.figures import SERIES, Line, interval_chart, line_chart
+from eclip.evaluation.results import Evaluation
+from eclip.evaluation.statistics import Difference, Metric
+
+SHOWN = {
+    "zero-shot/accuracy": "Accuracy",
+    "zero-shot/macro_f1": "Macro F1",
+    "zero-shot/auroc": "AUROC",
+    "retrieval/image_to_text_recall@10": "R@10",
+    "embedding-quality/alignment": "Alignment",
+    "embedding-quality/uniformity_joint": "Uniformity",
+    "embedding-quality/modality_gap": "Gap",
+    "grounding/report_auc_judd": "Grounding AUC",
+}
+LOWER = (
+    "embedding-quality/alignment",
+    "embedding-quality/uniformity_joint",
+    "embedding-quality/modality_gap",
+)
+AGAINST = ("clip", "clip, equal images", "expert-as-data", "gaze-pooling, shuffled")
+CURVE = "zero-shot/macro_f1"
+
+
+def write(out: Path, runs: Sequence[Run], grid: Grid, *, part: str) -> pd.DataFrame:
+    """Write `PART.parquet` and `PART.html` of the runs that are done; returns the table, a row a run and metric."""
+    rows = [row for run in runs if (row := done(out, run, grid)) is not None]
+    table = pd.DataFrame(
+        [
+            {
+                **{k: row[k] for k in ("arm", "fraction", "train", "seed", "seconds")},
+                "metric": metric,
+                "value": value,
+            }
+            for row in rows
+            for metric, value in row["metrics"].items()
+        ]
+    )
+    table.to_parquet(out / f"{part}.parquet", index=False)
+    sections = []
+    for (fraction, train), group in table.groupby(["fraction", "train"]):
+        of_arm = {
+            arm: [
+                run
+                for run in runs
+                if (run.arm, run.fraction, run.train) == (arm, fraction, train) and run.seed in seeds
+            ]
+            for arm, seeds in group.groupby("arm")["seed"].unique().items()
+        }
+        of_arm = {arm: of_arm[arm] for arm in ARMS if arm in of_arm}
+        sections.append(_section(out, of_arm, group, fraction, train))
+    curves = [_curve(table, axis) for axis in ("fraction", "train") if len(set(table[axis])) > 1]
+    template = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    page = template.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8")).render(
+        part=part,
+        sections=sections,
+        curves=curves,
+        shown=SHOWN,
+        lower=LOWER,
+        grid=json.dumps(described(grid)),
+        runs=len(rows),
+    )
+    (out / f"{part}.html").write_text(page, encoding="utf-8")
+    return table
+
+
+def compared(out: Path, first: Sequence[Run], second: Sequence[Run]) -> dict[str, Difference]:
+    """Second minus first, by TASK/METRIC."""
+    models = [
+        [Evaluation.read(out / "runs" / run.name / "evaluation") for run in runs] for runs in (first, second)
+    ]
+    (found,) = differences(models)
+    return {f"{task}/{name}": d for task in TASKS for name, d in found.get(task, {}).items()}
+
+
+def _section(
+    out: Path, of_arm: Mapping[str, Sequence[Run]], group: pd.DataFrame, fraction: float, train: float
+) -> dict[str, object]:
+    values = group.pivot_table(index=["arm", "seed"], columns="metric", values="value")
+    rows = []
+    for arm, runs in of_arm.items():
+        own = values.loc[arm]
+        cells = {
+            m: (float(own[m].mean()), float(own[m].std(ddof=1)) if len(own) > 1 else np.nan) for m in SHOWN
+        }
+        rows.append({"arm": arm, "seeds": len(runs), "cells": cells})
+    tables = []
+    for base in [arm for arm in AGAINST if arm in of_arm]:
+        found = {arm: compared(out, of_arm[base], runs) for arm, runs in of_arm.items() if arm != base}
+        chart = interval_chart(
+            [
+                (
+                    arm,
+                    Metric(
+                        value=d[CURVE].value,
+                        low=d[CURVE].low,
+                        high=d[CURVE].high,
+                        n=1,
+                        direction="higher",
+                        chance=0.0,
+                    ),
+                )
+                for arm, d in found.items()
+            ],
+            title=f"macro F1, minus {base}",
+        )
+        tables.append({"base": base, "found": found, "chart": chart})
+    return {"fraction": fraction, "train": train, "rows": rows, "tables": tables}
+
+
+def _curve(table: pd.DataFrame, axis: str) -> tuple[str, str, list[str]]:
+    chosen = table[table["metric"] == CURVE]
+    arms = [arm for arm in ARMS if arm in set(chosen["arm"])]
+    lines = []
+    for i, arm in enumerate(arms):
+        mean = chosen[chosen["arm"] == arm].groupby(axis)["value"].mean()
+        lines.append(
+            Line(name=arm, x=np.log10(100 * mean.index.to_numpy()), y=mean.to_numpy(), style=f"s{i % SERIES}")
+        )
+    at = sorted(chosen[axis].unique())
+    chart = line_chart(
+        lines,
+        title=f"Macro F1 by {axis}",
+        x_label="annotated share" if axis == "fraction" else "share of the training studies",
+        x_names={float(np.log10(100 * x)): f"{x:.0%}" for x in at},
+    )
+    return axis, chart, arms
