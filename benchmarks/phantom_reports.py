@@ -104,7 +104,7 @@ def main():
             ("openai", f"openai:{url}#{folder}"),
         ):
             writes = open_generator(generator, max_new_tokens=128, batch_size=16 if name != "openai" else 4)
-            drafter = Drafter(index, writes, SETTINGS)
+            drafter = Drafter(index, writes, SETTINGS if writes.reads_messages else DraftSettings())
             report_split(model, drafter, store, out=arguments.out / name, resume=True)
     finally:
         os.killpg(process.pid, signal.SIGTERM)

@@ -25,7 +25,7 @@ class Grid:
 
     studies: int = 3000
     size: int = 96
-    steps: int = 400
+    steps: int = 800
     batch_size: int = 32
     data_seed: int = 100
 

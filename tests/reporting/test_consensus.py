@@ -98,12 +98,8 @@ def test_a_consensus_never_contradicts_itself(texts):
 
 def test_the_generator_writes_it_or_the_nearest_report_where_there_is_none():
     cases = [
-        Case(image_id="a", retrieved=reports("Heart size is normal. Effusion.", "Effusion."), snippets=()),
-        Case(
-            image_id="b",
-            retrieved=reports("Effusion and edema.", "Nodule and pneumonia.", "Fracture."),
-            snippets=(),
-        ),
+        Case(image_id="a", retrieved=reports("Heart size is normal. Effusion.", "Effusion.")),
+        Case(image_id="b", retrieved=reports("Effusion and edema.", "Nodule and pneumonia.", "Fracture.")),
     ]
     found = dict(ExtractiveGenerator().generate(cases))
     assert {n: (one.text, one.error) for n, one in found.items()} == {

@@ -169,6 +169,9 @@ def test_bad_input_is_told_in_one_line(store, index, tmp_path):
     sentences = build_index(SpotModel(), store, tmp_path / "sentences", level="sentence")
     with pytest.raises(InputError, match="an index of sentences"):
         Drafter(sentences, ExtractiveGenerator())
+    for settings in ({"snippets": 3}, {"indication": "Cough."}, {"demonstrations_by": "similarity"}):
+        with pytest.raises(InputError, match="has no effect with --generator extractive"):
+            Drafter(index, ExtractiveGenerator(), DraftSettings(**settings))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
     with pytest.raises(InputError, match="has no drafts"):

@@ -8,12 +8,12 @@ absent ones as few as deny them all; and sentences without a finding that half o
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from eclip.reporting.findings import ABSENT, DEVICES, LUNGS_CLEAR, NO_FINDING, PRESENT, UNCERTAIN, findings_of
+from eclip.reporting.findings import ABSENT, DEVICES, LUNGS_CLEAR, PRESENT, UNCERTAIN, spoken_of
 from eclip.reporting.generators.protocol import Source
 from eclip.reporting.sentences import split_sentences
 
@@ -53,7 +53,7 @@ def consensus(
         From the most important to the least: present findings, uncertain, absent, the rest.
     """
     sentences = [
-        _Sentence(text, source, _spoken_of(text), frozenset(words_of(text)), report)
+        _Sentence(text, source, spoken_of(text), frozenset(words_of(text)), report)
         for report, source in enumerate(sources)
         for text in split_sentences(source.text)
     ]
@@ -66,36 +66,9 @@ def consensus(
         for name in [name for name in _ANATOMY if decided.get(name) == value]:
             if not any(sentence.findings.get(name) == value for sentence in chosen):
                 chosen += _medoid([s for s in agreeing if s.findings.get(name) == value])
-    open_names = {name for name, value in decided.items() if value == ABSENT}
-    open_names -= {name for sentence in chosen for name in sentence.findings}
-    while open_names:
-        candidates = [s for s in agreeing if open_names & set(s.findings)]
-        if not candidates:
-            break
-        best = max(candidates, key=lambda s: (len(open_names & set(s.findings)), -s.report))
-        chosen.append(best)
-        open_names -= set(best.findings)
-    reports_with = Counter({(s.report, s.words): 1 for s in agreeing if not s.findings})
-    frequency = Counter(words for _, words in reports_with)
-    said: set[frozenset[str]] = set()
-    for sentence in agreeing:
-        if (
-            not sentence.findings
-            and frequency[sentence.words] > len(sources) / 2
-            and sentence.words not in said
-        ):
-            said.add(sentence.words)
-            chosen.append(sentence)
-    return [
-        Source(
-            study_id=sentence.source.study_id,
-            text=sentence.text,
-            similarity=sentence.source.similarity,
-            studies=sentence.source.studies,
-            number=sentence.source.number,
-        )
-        for sentence in chosen
-    ]
+    chosen += _denials(agreeing, decided, {name for sentence in chosen for name in sentence.findings})
+    chosen += _common(agreeing, len(sources))
+    return [replace(sentence.source, text=sentence.text) for sentence in chosen]
 
 
 def by_anatomy(sentences: Iterable[str]) -> list[str]:
@@ -104,7 +77,7 @@ def by_anatomy(sentences: Iterable[str]) -> list[str]:
     def place(sentence: str) -> int:
         if LUNGS_CLEAR.search(sentence):
             return 0
-        return min((_ANATOMY.index(name) for name in _spoken_of(sentence)), default=len(_ANATOMY))
+        return min((_ANATOMY.index(name) for name in spoken_of(sentence)), default=len(_ANATOMY))
 
     return sorted(sentences, key=place)
 
@@ -112,10 +85,6 @@ def by_anatomy(sentences: Iterable[str]) -> list[str]:
 def words_of(text: str) -> list[str]:
     """Lower-case words and numbers."""
     return _WORD.findall(text.lower())
-
-
-def _spoken_of(sentence: str) -> dict[str, int]:
-    return {name: value for name, value in findings_of(sentence).items() if name != NO_FINDING}
 
 
 def _decide(
@@ -145,6 +114,30 @@ def _agrees(sentence: _Sentence, decided: dict[str, int]) -> bool:
     if clear and any(decided.get(name, ABSENT) != ABSENT for name in _IN_LUNGS):
         return False
     return all(decided.get(name) == value for name, value in sentence.findings.items())
+
+
+def _denials(
+    sentences: Sequence[_Sentence], decided: dict[str, int], said: Collection[str]
+) -> list[_Sentence]:
+    """As few sentences as deny all that is absent and not spoken of yet: that which denies most, again and again."""
+    chosen = []
+    still = {name for name, value in decided.items() if value == ABSENT} - set(said)
+    while denying := [sentence for sentence in sentences if still & set(sentence.findings)]:
+        best = max(denying, key=lambda sentence: (len(still & set(sentence.findings)), -sentence.report))
+        chosen.append(best)
+        still -= set(best.findings)
+    return chosen
+
+
+def _common(sentences: Sequence[_Sentence], reports: int) -> list[_Sentence]:
+    """Sentences without a finding that more than half of the reports have, each once."""
+    first: dict[tuple[frozenset[str], int], _Sentence] = {}
+    for sentence in sentences:
+        if not sentence.findings:
+            first.setdefault((sentence.words, sentence.report), sentence)
+    frequency = Counter(words for words, _ in first)
+    found = {s.words: s for s in reversed(first.values()) if frequency[s.words] > reports / 2}
+    return sorted(found.values(), key=lambda sentence: sentence.report)
 
 
 def _medoid(sentences: Sequence[_Sentence]) -> list[_Sentence]:

@@ -13,9 +13,9 @@ from eclip.errors import InputError
 from eclip.reporting.findings import NO_FINDING, findings_of
 from eclip.reporting.generators.protocol import Case, Generated, Generator, Source
 from eclip.reporting.index import ReportIndex
-from eclip.reporting.prompting import Demonstration, PromptTemplate
+from eclip.reporting.prompting import DEFAULT, Demonstration, PromptTemplate
 from eclip.reporting.retriever import retrieve
-from eclip.reporting.settings import DraftSettings
+from eclip.reporting.settings import OF_PROMPTS, DraftSettings
 from eclip.reporting.snippets import select
 from eclip.reporting.sources import contradictions, support
 
@@ -113,6 +113,18 @@ class Drafter:
                 f"{self.index.path}: an index of sentences; drafts are made from whole reports, "
                 "`eclip index` without --level"
             )
+        if not self.generator.reads_messages:
+            self._check_without_prompt()
+
+    def _check_without_prompt(self) -> None:
+        default = DraftSettings()
+        given = [name for name in OF_PROMPTS if getattr(self.settings, name) != getattr(default, name)]
+        given += ["template"] if self.template.path != DEFAULT else []
+        if given:
+            raise InputError(
+                f"--{given[0].replace('_', '-')}: has no effect with --generator {self.generator.name}, which reads no "
+                "prompt; leave it out"
+            )
 
     def cases(
         self, image_ids: Sequence[str], image_ND: np.ndarray, exclude_patients: Sequence[Collection[str]] = ()
@@ -164,25 +176,23 @@ class Drafter:
         )
 
     def _case(self, image_id: str, sources: list[Source], exclude_patients: Collection[str]) -> Case:
-        snippets = self._snippets(sources)
         if not self.generator.reads_messages or not sources:
-            return Case(image_id=image_id, retrieved=sources, snippets=snippets)
+            return Case(image_id=image_id, retrieved=sources)
         messages = self.template.messages(
-            [snippet.text for snippet in snippets],
+            self._snippets(sources),
             self._demonstrations(sources, exclude_patients),
             indication=self.settings.indication,
             comparison=self.settings.comparison,
             tokens=self.generator.tokens,
             budget=self.generator.budget,
         )
-        return Case(image_id=image_id, retrieved=sources, snippets=snippets, messages=messages)
+        return Case(image_id=image_id, retrieved=sources, messages=messages)
 
-    def _snippets(self, sources: Sequence[Source]) -> list[Source]:
-        if not sources:
-            return []
+    def _snippets(self, sources: Sequence[Source]) -> list[str]:
         vectors_KD = self.index.vectors[[source.number for source in sources]]
         settings = self.settings
-        return select(settings.selection, sources, vectors_KD, count=settings.snippets, seed=settings.seed)
+        chosen = select(settings.selection, sources, vectors_KD, count=settings.snippets, seed=settings.seed)
+        return [source.text for source in chosen]
 
     def _demonstrations(
         self, sources: Sequence[Source], exclude_patients: Collection[str]
@@ -224,4 +234,4 @@ class Drafter:
             labels=self.settings.labels,
         )[0]
         others = [source for source in found if source.number != number][: self.settings.retrieved]
-        return Demonstration(tuple(s.text for s in self._snippets(others)), self.index.text(number))
+        return Demonstration(tuple(self._snippets(others)), self.index.text(number))

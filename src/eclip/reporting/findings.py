@@ -117,6 +117,11 @@ def findings_of(text: str) -> dict[str, int]:
     return {name: found[name] for name in FINDINGS if name in found}
 
 
+def spoken_of(sentence: str) -> dict[str, int]:
+    """Findings that a sentence names: `findings_of` without "No Finding", which follows from the others."""
+    return {name: value for name, value in findings_of(sentence).items() if name != NO_FINDING}
+
+
 @lru_cache(maxsize=100_000)  # reports share most of their sentences
 def _of_sentence(sentence: str) -> tuple[tuple[str, int], ...]:
     return tuple(_said(sentence))

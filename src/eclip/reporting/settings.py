@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Selection = Literal["k-means", "top", "consensus"]
+OF_PROMPTS = ("snippets", "selection", "demonstrations", "demonstrations_by", "indication", "comparison")
+"""Settings that only the prompt of a language model is made with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from eclip.reporting.consensus import words_of
-from eclip.reporting.findings import ABSENT, NO_FINDING, PRESENT, findings_of
+from eclip.reporting.findings import ABSENT, NO_FINDING, PRESENT, findings_of, spoken_of
 from eclip.reporting.generators.protocol import Source
 from eclip.reporting.sentences import split_sentences
 
@@ -62,23 +62,17 @@ def support(draft: str, retrieved: Sequence[Source]) -> list[Support]:
     if not others:
         return [Support(text, (), False) for text in own]
     alike_SO = _dice(own, [text for _, text in others])
-    said_O = [_spoken_of(text) for _, text in others]
+    said_O = [spoken_of(text) for _, text in others]
     found = []
     for text, alike_O in zip(own, alike_SO, strict=True):
-        said = _spoken_of(text)
+        said = spoken_of(text)
         agrees_O = np.array(
             [all(said.get(name) == value for name, value in other.items()) for other in said_O]
         )
         opposes_O = np.array([any(said.get(n, v) != v for n, v in other.items()) for other in said_O])
         order = np.lexsort((np.arange(len(others)), -alike_O, opposes_O))[:_SHOWN]
         sources = tuple(
-            Source(
-                study_id=others[o][0].study_id,
-                text=others[o][1],
-                similarity=float(alike_O[o]),
-                studies=others[o][0].studies,
-                number=others[o][0].number,
-            )
+            replace(others[o][0], text=others[o][1], similarity=float(alike_O[o]))
             for o in order
             if alike_O[o] > 0 and not opposes_O[o]
         )
@@ -111,7 +105,3 @@ def _dice(own: Sequence[str], others: Sequence[str]) -> np.ndarray:
     shared_SO = has_XW[: len(own)] @ has_XW[len(own) :].T
     all_SO = size_X[: len(own), None] + size_X[len(own) :]
     return 2 * shared_SO / np.maximum(all_SO, 1)
-
-
-def _spoken_of(sentence: str) -> dict[str, int]:
-    return {name: value for name, value in findings_of(sentence).items() if name != NO_FINDING}

@@ -24,7 +24,7 @@ TEXTS = [
 
 def asking(*contents):
     return [
-        Case(image_id=f"i{n}", retrieved=(), snippets=(), messages=[{"role": "user", "content": content}])
+        Case(image_id=f"i{n}", retrieved=(), messages=[{"role": "user", "content": content}])
         for n, content in enumerate(contents)
     ]
 

@@ -96,7 +96,6 @@ def cases(*texts):
         Case(
             image_id=text,
             retrieved=(),
-            snippets=(),
             messages=[{"role": "user", "content": f"{text} {WORDS}"}],
         )
         for text in texts

@@ -73,7 +73,7 @@ def url(folder, tmp_path_factory):
 
 def test_the_server_writes_what_the_model_writes_here(url, folder):
     cases = [
-        Case(image_id=text, retrieved=(), snippets=(), messages=[{"role": "user", "content": f"{text} 1"}])
+        Case(image_id=text, retrieved=(), messages=[{"role": "user", "content": f"{text} 1"}])
         for text in TEXTS
     ]
     served = dict(ServerGenerator(url, model=str(folder), max_new_tokens=40, concurrency=2).generate(cases))

@@ -34,13 +34,11 @@ class Case:
     Attributes:
         image_id: The image.
         retrieved: Reports, the nearest first.
-        snippets: Those of them, or sentences, that the prompt shows.
         messages: The prompt; empty for a generator that reads none.
     """
 
     image_id: str
     retrieved: Sequence[Source]
-    snippets: Sequence[Source]
     messages: Sequence[Message] = ()
 
 
