@@ -69,6 +69,7 @@ def data_build(arguments: list[str]) -> None:
     """Build a study store from a dataset: `eclip data build SOURCE --out STORE`; its --help names the sources.
 
     Example: eclip data build mimic-cxr --root mimic-cxr-jpg --gaze egd-cxr=egd-cxr --gaze reflacx=reflacx --out store
+
     Example: eclip data build csv --table studies.csv --image file --text report --out store
     """
     from eclip.data.build import build

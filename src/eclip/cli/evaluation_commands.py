@@ -25,6 +25,7 @@ def evaluate(
     """Judge a model on a store: results.json, per-sample values and a page, an interval on every number.
 
     Example: eclip evaluate --model runs/eclip --data stores/phantom --out runs/eclip/evaluation
+
     Example: eclip evaluate --model embeddings.parquet --data stores/phantom --out evaluation --tasks retrieval
 
     Args:
@@ -92,6 +93,7 @@ def compare(
     """Compare evaluations on the same studies: differences to the first, paired intervals and p values.
 
     Example: eclip compare runs/clip/evaluation runs/eclip/evaluation
+
     Example: eclip compare clip=runs/clip-0,runs/clip-1 eclip=runs/eclip-0,runs/eclip-1 --out table.tex
 
     Args:

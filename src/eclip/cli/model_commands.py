@@ -66,6 +66,7 @@ def embed(
     """Write embeddings as Parquet.
 
     Example: eclip embed --model runs/eclip --data stores/phantom --out embeddings.parquet
+
     Example: eclip embed --model runs/eclip --images a.jpg b.jpg --out images.parquet
 
     Args:
@@ -97,6 +98,7 @@ def export(
     """Write a model for other libraries: same embeddings, with tokenizer, preprocessing and a model card.
 
     Example: eclip export --model runs/eclip --out exported
+
     Example: eclip export --model runs/eclip --out exported-onnx --format onnx --results runs/eclip/evaluation
 
     Args:

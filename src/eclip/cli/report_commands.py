@@ -74,9 +74,10 @@ def report(
     """Draft reports from the nearest reports of an index. Research use only; not a medical device.
 
     Example: eclip report --model runs/eclip --index indexes/phantom --image chest.jpg --out draft.json
+
     Example: eclip report --model runs/eclip --index indexes/phantom --data stores/phantom --out drafts
-    Example: eclip report --model runs/eclip --index indexes/phantom --image chest.jpg --generator
-        openai:http://127.0.0.1:8000/v1
+
+    Example: eclip report --model runs/eclip --index idx --image a.jpg --generator openai:http://127.0.0.1:8000/v1
 
     Args:
         model: Model folder, training run, hub id or open_clip:NAME/PRETRAINED; the one that made the index.
