@@ -12,6 +12,7 @@ import numpy as np
 from eclip.errors import InputError
 from eclip.evaluation.bootstrap import Replicates, gap, over_runs, replicate
 from eclip.evaluation.contenders import check_same_studies
+from eclip.evaluation.grounding import OF_READERS
 from eclip.evaluation.paired import corrected, difference, swapped
 from eclip.evaluation.results import Evaluation
 from eclip.evaluation.retrieval import IMAGE_BLIND
@@ -139,13 +140,13 @@ def patients_of(models: Sequence[Runs]) -> list[str]:
 
 
 def _statistics(evaluation: Evaluation) -> dict[str, Statistic]:
-    """All that an evaluation's folder allows to compute, but for the floors, which are of no model."""
+    """All that an evaluation's folder allows to compute, but for floors and readers, which are of no model."""
     return {
         f"{task}/{name}": statistic
         for task in TASKS
         if task in evaluation.metrics
         for name, statistic in TASKS[task].statistics(evaluation.task(task), evaluation.embeddings).items()
-        if not name.endswith(IMAGE_BLIND)
+        if not name.endswith(IMAGE_BLIND) and not name.startswith(OF_READERS)
     }
 
 

@@ -30,7 +30,8 @@ from eclip.evaluation.statistics import Statistic, mean
 from eclip.models.local_features import has_grid
 from eclip.models.model import Model
 
-KINDS = ("report", "sentence", "region", "reader")
+OF_READERS = "reader"
+KINDS = ("report", "sentence", "region", OF_READERS)
 CENTRE = "_centre"
 LOOKED = 0.5
 """From this height on, of a heatmap, a pixel counts as looked at in the pointing game."""
@@ -154,7 +155,7 @@ def _readers(study: Study, size: int) -> Iterator[Phrase]:
         others = [fixation for other, found in gaze.items() if other != reader for fixation in found]
         others_HW = _square(render(others, study.height, study.width), size)
         if others_HW is not None:
-            for phrase in _looked_at("reader", "", own, study, size):
+            for phrase in _looked_at(OF_READERS, "", own, study, size):
                 yield replace(phrase, others_HW=others_HW)
 
 

@@ -202,13 +202,14 @@ TASKS: dict[str, Task] = {
 def headlines(metrics: Iterable[str]) -> list[str]:
     """The metrics that a first table shows.
 
-    Not those of single classes, laxer variants and floors; and of what a probe learned from fewer labels, accuracy and
-    AUROC alone.
+    Not those of single classes, laxer variants, floors and readers; and of what a probe learned from fewer labels,
+    accuracy and AUROC alone.
     """
     further = ("/", ANY_EQUAL_TEXT, IMAGE_BLIND)
     return [
         name
         for name in metrics
         if not any(mark in name for mark in further)
+        and not name.startswith(grounding.OF_READERS)
         and (name.startswith(("accuracy", "auroc")) or not name.endswith(linear_probe.FEWER))
     ]
