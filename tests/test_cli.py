@@ -27,7 +27,7 @@ FLAGS = {
     "index": "model data out split level kind append no-append precision",
     "report": "model index image data split out generator resume no-resume template max-new-tokens batch-size metrics "
     "allow-leaks no-allow-leaks cache no-cache retrieved snippets selection diversity labels demonstrations "
-    "demonstrations-by indication comparison seed",
+    "demonstrations-by indication comparison prompt-tokens seed",
     "export": "model out format results",
     "demo": "out seed",
     "train": "",  # below

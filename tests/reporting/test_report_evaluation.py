@@ -119,6 +119,23 @@ def test_demonstrations_too_leave_the_patient_out(store, tmp_path):
             assert study.text not in json.dumps(case.messages)
 
 
+def test_prompts_keep_to_a_length(store, index):
+    class Reader(ExtractiveGenerator):
+        reads_messages = True
+        budget = 10**6
+
+        def tokens(self, messages):
+            return sum(len(message["content"].split()) for message in messages)
+
+    vectors = SpotModel().embed_images([store[0].image])
+    lengths = []
+    for most in (None, 300, 150):
+        drafter = Drafter(index, Reader(), DraftSettings(demonstrations=9, prompt_tokens=most))
+        (case,) = drafter.cases(["a"], vectors)
+        lengths.append(Reader().tokens(case.messages))
+    assert lengths[0] > 300 >= lengths[1] > 150 >= lengths[2]
+
+
 def test_what_failed_is_reported_and_a_second_run_completes_it(store, index, tmp_path, capsys):
     whole, out = tmp_path / "whole", tmp_path / "out"
     report_split(SpotModel(), Drafter(index, Unreliable()), store, out=whole)

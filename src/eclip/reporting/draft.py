@@ -178,13 +178,14 @@ class Drafter:
     def _case(self, image_id: str, sources: list[Source], exclude_patients: Collection[str]) -> Case:
         if not self.generator.reads_messages or not sources:
             return Case(image_id=image_id, retrieved=sources)
+        limits = (self.generator.budget, self.settings.prompt_tokens)
         messages = self.template.messages(
             self._snippets(sources),
             self._demonstrations(sources, exclude_patients),
             indication=self.settings.indication,
             comparison=self.settings.comparison,
             tokens=self.generator.tokens,
-            budget=self.generator.budget,
+            budget=min((limit for limit in limits if limit is not None), default=None),
         )
         return Case(image_id=image_id, retrieved=sources, messages=messages)
 

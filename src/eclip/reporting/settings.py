@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 Selection = Literal["k-means", "top", "consensus"]
-OF_PROMPTS = ("snippets", "selection", "demonstrations", "demonstrations_by", "indication", "comparison")
+OF_PROMPTS = (
+    "snippets",
+    "selection",
+    "demonstrations",
+    "demonstrations_by",
+    "indication",
+    "comparison",
+    "prompt_tokens",
+)
 """Settings that only the prompt of a language model is made with."""
 
 
@@ -23,6 +31,8 @@ class DraftSettings:
             retrieved reports nearest to the image.
         indication: Why the image was taken; one for all images.
         comparison: With what it may be compared.
+        prompt_tokens: Most tokens of a prompt; demonstrations, then snippets are left out for it. By default what the
+            model takes, where that is known.
         seed: Of clustering and of the demonstrations.
     """
 
@@ -35,4 +45,5 @@ class DraftSettings:
     demonstrations_by: Literal["seed", "similarity"] = "seed"
     indication: str = ""
     comparison: str = ""
+    prompt_tokens: int | None = None
     seed: int = 0

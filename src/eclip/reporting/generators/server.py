@@ -29,7 +29,6 @@ class ServerGenerator:
         url: Up to and with /v1, such as http://127.0.0.1:8000/v1.
         model: Its name there; the only one that the server has if not given.
         max_new_tokens: Longest draft.
-        budget: Most tokens of a prompt, if the server's model takes no more.
         seed: Sent along, with temperature 0.
         concurrency: Requests at a time.
         timeout: Seconds to wait for an answer.
@@ -40,6 +39,7 @@ class ServerGenerator:
     """
 
     reads_messages = True
+    budget: int | None = None  # no server tells how much its model takes
 
     def __init__(
         self,
@@ -47,7 +47,6 @@ class ServerGenerator:
         *,
         model: str = "",
         max_new_tokens: int = 256,
-        budget: int | None = None,
         seed: int = 0,
         concurrency: int = 4,
         timeout: float = 120.0,
@@ -68,7 +67,7 @@ class ServerGenerator:
         self._openai = openai
         key = os.environ.get("OPENAI_API_KEY") or "none"
         self._client = openai.OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
-        self.url, self.budget = url, budget
+        self.url = url
         self.model = self._served(model)
         self.name = f"openai:URL#{self.model}"  # wherever it is served: a run may go on at another address
         self.max_new_tokens, self.seed, self.concurrency = max_new_tokens, seed, concurrency
