@@ -161,6 +161,28 @@ def test_what_failed_is_reported_and_a_second_run_completes_it(store, index, tmp
         report_split(SpotModel(), drafter, store, out=out, resume=True)
 
 
+class Parrot(ExtractiveGenerator):
+    """Says what the last turn of its prompt says, without the first line."""
+
+    name, reads_messages = "parrot", True
+
+    def generate(self, cases):
+        for number, case in enumerate(cases):
+            last = case.messages[-1]["content"].partition("similar radiographs:")[2]
+            yield number, Generated(text=" ".join(last.split()), seconds=0.0)
+
+
+def test_a_language_model_may_read_sentences(store, tmp_path):
+    """A Parrot in its place."""
+    sentences = build_index(SpotModel(), store, tmp_path / "index", level="sentence")
+    drafter = Drafter(sentences, Parrot(), DraftSettings(demonstrations=0, snippets=2))
+    results = report_split(SpotModel(), drafter, store, out=tmp_path / "out")
+    assert set(results) == {"drafts", "always-normal", "nearest-image"}
+    assert results["drafts"]["finding_f1"].value > 0.8
+    for draft in lines(tmp_path / "out"):
+        assert draft["report"].startswith("1. There is")
+
+
 def test_baselines_are_what_they_say(store, index, tmp_path):
     report_split(SpotModel(), Drafter(index, ExtractiveGenerator()), store, out=tmp_path / "out")
     other = small_store(tmp_path / "other", plain=12, test=15)
@@ -184,8 +206,10 @@ def test_bad_input_is_told_in_one_line(store, index, tmp_path):
             out=tmp_path / "a",
         )
     sentences = build_index(SpotModel(), store, tmp_path / "sentences", level="sentence")
-    with pytest.raises(InputError, match="an index of sentences"):
+    with pytest.raises(InputError, match="needs whole reports"):
         Drafter(sentences, ExtractiveGenerator())
+    with pytest.raises(InputError, match="no whole reports to demonstrate"):
+        Drafter(sentences, Parrot())
     for settings in ({"snippets": 3}, {"indication": "Cough."}, {"demonstrations_by": "similarity"}):
         with pytest.raises(InputError, match="has no effect with --generator extractive"):
             Drafter(index, ExtractiveGenerator(), DraftSettings(**settings))

@@ -115,6 +115,18 @@ def indexed_images(
     )
 
 
+def baseline_texts(name: str, judged: Judged) -> list[str] | None:
+    """What a baseline says of each image; None where the index does not hold what it needs.
+
+    Args:
+        name: Out of `BASELINES`.
+        judged: What it may look at.
+    """
+    if name in _OF_WHOLE_REPORTS and judged.index.level != "report":
+        return None
+    return BASELINES[name](judged)
+
+
 BASELINES: dict[str, Callable[[Judged], list[str] | None]] = {
     "most-frequent": most_frequent,
     "random": random,
@@ -122,6 +134,7 @@ BASELINES: dict[str, Callable[[Judged], list[str] | None]] = {
     "nearest-report": nearest_report,
     "nearest-image": nearest_image,
 }
+_OF_WHOLE_REPORTS = ("most-frequent", "random", "nearest-report")
 
 
 def _first_sayable(index: ReportIndex, numbers: np.ndarray, patients: Collection[str]) -> int:

@@ -92,7 +92,7 @@ class Drafter:
     """Makes drafts with one index and one generator.
 
     Attributes:
-        index: Of whole reports.
+        index: Of whole reports; of sentences for a language model without demonstrations.
         generator: What writes.
         settings: How.
         template: Of the prompt.
@@ -108,15 +108,19 @@ class Drafter:
     _order: list[int] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.index.level != "report":
-            raise InputError(
-                f"{self.index.path}: an index of sentences; drafts are made from whole reports, "
-                "`eclip index` without --level"
-            )
         if not self.generator.reads_messages:
             self._check_without_prompt()
+        elif self.index.level == "sentence" and self.settings.demonstrations:
+            raise InputError(
+                f"{self.index.path}: an index of sentences has no whole reports to demonstrate; add --demonstrations 0"
+            )
 
     def _check_without_prompt(self) -> None:
+        if self.index.level == "sentence":
+            raise InputError(
+                f"{self.index.path}: an index of sentences; --generator {self.generator.name} needs whole reports, "
+                "`eclip index` without --level"
+            )
         default = DraftSettings()
         given = [name for name in OF_PROMPTS if getattr(self.settings, name) != getattr(default, name)]
         given += ["template"] if self.template.path != DEFAULT else []

@@ -34,7 +34,7 @@ from eclip.evaluation.results import Evaluation, write_results
 from eclip.evaluation.statistics import Difference, Metric
 from eclip.evaluation.tables import write_tables
 from eclip.models.model import Model
-from eclip.reporting.baselines import BASELINES, Judged, indexed_images
+from eclip.reporting.baselines import BASELINES, Judged, baseline_texts, indexed_images
 from eclip.reporting.draft import NOT_A_DEVICE, Drafter
 from eclip.reporting.drafts_file import DraftsFile
 from eclip.reporting.examples import write_examples
@@ -126,12 +126,11 @@ def report_split(
         seed=drafter.settings.seed,
     )
     written = {"drafts": [draft["report"] for draft in drafts]}
-    for name, baseline in BASELINES.items():
-        texts = baseline(judged)
+    for name in BASELINES:
+        texts = baseline_texts(name, judged)
         if texts is None:
-            console.print(
-                f"Left out: {name} (the index was made from another store than {store.path})", highlight=False
-            )
+            needs = "an index of whole reports, of one split of this store"
+            console.print(f"Left out: the baseline {name}, which needs {needs}", highlight=False)
         else:
             written[name] = texts
     said = set(drafter.index.texts.to_pylist())
