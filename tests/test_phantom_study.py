@@ -37,6 +37,7 @@ def test_one_seed_of_the_main_part(out):
     page = (out / "main.html").read_text()
     assert all(arm in page for arm in grid.MAIN)
     assert "This is a phantom" in page
+    assert (out / "main.md").read_text().count("\n") == 2 + len(grid.MAIN)
     before = (out / "main.parquet").read_bytes()
     assert "0 runs to do" in start(out, "--part", "main", "--seeds", "1")
     assert (out / "main.parquet").read_bytes() == before

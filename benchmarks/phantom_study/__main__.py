@@ -3,7 +3,7 @@
     python benchmarks/phantom_study --out runs/phantom-study --part main [--jobs 2] [--fast]
 
 Trains every arm on several seeds under one recipe, judges all on the same test studies, and writes `PART.parquet` (a
-row a run and metric) and `PART.html`. Started again, it goes on where it was.
+row a run and metric), `PART.html` and `PART.md`. Started again, it goes on where it was.
 """
 
 import argparse

@@ -8,6 +8,7 @@ degrees of freedom). p is not corrected for the number of arms.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import numpy as np
@@ -40,7 +41,11 @@ CURVE = "zero-shot/macro_f1"
 
 
 def write(out: Path, runs: Sequence[Run], grid: Grid, *, part: str) -> pd.DataFrame:
-    """Write `PART.parquet` and `PART.html` of the runs that are done; returns the table, a row a run and metric."""
+    """Write `PART.parquet`, `PART.html` and `PART.md` of the runs that are done.
+
+    Returns:
+        The table, a row a run and metric.
+    """
     rows = [row for run in runs if (row := done(out, run, grid)) is not None]
     table = pd.DataFrame(
         [
@@ -80,7 +85,21 @@ def write(out: Path, runs: Sequence[Run], grid: Grid, *, part: str) -> pd.DataFr
         runs=len(rows),
     )
     (out / f"{part}.html").write_text(page, encoding="utf-8")
+    (out / f"{part}.md").write_text("\n".join(_markdown(section) for section in sections), encoding="utf-8")
     return table
+
+
+def _markdown(section: Mapping[str, Any]) -> str:
+    """The means of a section, and macro F1 minus that of the first arm, for a log or an issue."""
+    first = section["tables"][0] if section["tables"] else None
+    head = ["", *(f"{label}{' ↓' if m in LOWER else ''}" for m, label in SHOWN.items()), "seeds"]
+    head += [f"macro F1 − {first['base']}"] if first else []
+    rows = [head, ["---"] * len(head)]
+    for row in section["rows"]:
+        cells = [row["arm"], *(f"{row['cells'][m][0]:.3f}" for m in SHOWN), str(row["seeds"])]
+        d = first["found"].get(row["arm"], {}).get(CURVE) if first else None
+        rows.append([*cells, f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})" if d else ""])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
 def compared(out: Path, first: Sequence[Run], second: Sequence[Run]) -> dict[str, Difference]:
@@ -94,7 +113,7 @@ def compared(out: Path, first: Sequence[Run], second: Sequence[Run]) -> dict[str
 
 def _section(
     out: Path, of_arm: Mapping[str, Sequence[Run]], group: pd.DataFrame, fraction: float, train: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     values = group.pivot_table(index=["arm", "seed"], columns="metric", values="value")
     rows = []
     for arm, runs in of_arm.items():
