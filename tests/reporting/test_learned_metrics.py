@@ -4,6 +4,7 @@ import builtins
 import math
 import sys
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,6 +16,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from eclip.errors import InputError
 from eclip.evaluation.report_scores import statistics
+from eclip.reporting import learned_metrics
 from eclip.reporting.learned_metrics import LEARNED, check_learned, described, learned_columns
 from eclip.reporting.text_metrics import per_sample
 
@@ -97,8 +99,16 @@ def test_further_metrics_become_numbers_with_intervals(monkeypatch):
     class Labeler:
         target_names = ("Edema", "Pleural Effusion")
 
-        def get_label(self, text):
-            return [int("edema" in text and "No" not in text), int("effusion" in text)]
+        def __init__(self):
+            self.tokenizer = SimpleNamespace(
+                cls_token_id=1, sep_token_id=2, convert_tokens_to_ids=lambda tokens: [len(t) for t in tokens]
+            )
+
+        def get_label(self, text, mode="rrg"):
+            assert mode == "classification"
+            assert self.tokenizer.encode_plus(["No", "edema"]) == {"input_ids": [1, 2, 5, 2]}
+            edema = "" if "edema" not in text else 0 if "No" in text else -1
+            return [edema, 1 if "effusion" in text else ""]
 
     class Graph:
         def __init__(self, **_): ...
@@ -115,6 +125,9 @@ def test_further_metrics_become_numbers_with_intervals(monkeypatch):
     numbers = {n: float(s.of(np.ones((1, 4), np.float32))[0]) for n, s in statistics(table).items()}
     assert numbers["radgraph_f1"] == 0.25
     assert numbers["chexbert_f1"] == numbers["chexbert_f1/Pleural Effusion"] == 1
+    hedged = learned_columns(["chexbert"], ["Possible edema."], [""])
+    assert hedged["chexbert_reference/Edema"].tolist() == [-1]  # uncertain, and so not present
+    assert hedged.filter(like="chexbert_draft/").isna().to_numpy().all()
 
 
 def test_what_is_missing_is_told_in_one_line(monkeypatch, bert):
@@ -136,5 +149,12 @@ def test_what_is_missing_is_told_in_one_line(monkeypatch, bert):
         check_learned(["cider", "gpt"])
     with pytest.raises(InputError, match="with which model"):
         check_learned(["bertscore"])
-    check_learned(list(LEARNED)[:1])
+    with pytest.raises(InputError, match="bertscore comes twice"):
+        check_learned(["bertscore:a", "bertscore:b"])
+    entry = replace(LEARNED["radgraph"], package="nowhere-to-be-found")
+    monkeypatch.setattr(learned_metrics, "LEARNED", {**LEARNED, "radgraph": entry})
+    with pytest.raises(InputError, match="needs the package nowhere-to-be-found; pip install"):
+        check_learned(["radgraph"])
+    pytest.importorskip("pycocoevalcap")
+    check_learned(["cider"])
     assert described(["radgraph"])["radgraph"].direction == "higher"

@@ -47,6 +47,28 @@ def test_words_count_as_in_the_libraries(seed):
     assert found["rouge_l"] == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_bleu_of_any_tokens_and_weights_is_sacrebleus_of_repeated_texts(seed):
+    draw = np.random.default_rng(seed)
+    tokens = ["a", "No", "Effusion.", "5", "1,5", "3.2", "é", "&amp;", "x"]
+    reports = [" ".join(draw.choice(tokens, draw.integers(1, 9))) for _ in range(5)]
+    drafts = [reports[0], "", *(" ".join(draw.choice(tokens, draw.integers(0, 9))) for _ in range(3))]
+    counts = draw.integers(1, 4, 5)
+    repeated = [list(np.repeat(np.array(texts, dtype=object), counts)) for texts in (drafts, reports)]
+    found = values(per_sample(reports, drafts), counts[None].astype(np.float32))
+    for n in range(1, 5):
+        bleu = sacrebleu.BLEU(lowercase=True, max_ngram_order=n, smooth_method="none")
+        expected = bleu.corpus_score(repeated[0], [repeated[1]]).score / 100
+        assert found[f"bleu_{n}"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_order_of_the_pairs_does_not_matter():
+    reports, drafts = pairs(15)
+    order = np.random.default_rng(2).permutation(15)
+    shuffled = [[texts[i] for i in order] for texts in (reports, drafts)]
+    assert values(per_sample(*shuffled)) == pytest.approx(values(per_sample(reports, drafts)))
+
+
 class Nothing:
     def synsets(self, _):
         return []
@@ -112,9 +134,8 @@ def test_images_without_report_take_no_part():
 
 def test_what_is_said_of_each_metric():
     reports, drafts = pairs(3)
-    numbers = statistics(
-        per_sample(reports, drafts, embed=lambda texts: np.ones((len(texts), 1), np.float32))
-    )
+    table = per_sample(reports, drafts, embed=lambda texts: np.ones((len(texts), 1), np.float32))
+    numbers = statistics(table.assign(supported=1.0))
     assert {name for name in numbers if "/" not in name} == set(METRICS)
     for name, metric in METRICS.items():
         assert metric.direction == numbers[name].direction

@@ -72,7 +72,7 @@ def _radgraph(references: Sequence[str], drafts: Sequence[str], model: str) -> C
     from radgraph import F1RadGraph
 
     found = F1RadGraph(reward_level="partial", model_type=model or "modern-radgraph-xl")(
-        hyps=list(drafts), refs=list(references)
+        hyps=[draft.strip() for draft in drafts], refs=list(references)
     )
     return {"radgraph_f1": np.asarray(found[1], np.float64)}
 
@@ -81,10 +81,23 @@ def _chexbert(references: Sequence[str], drafts: Sequence[str], _: str) -> Colum
     from f1chexbert import F1CheXbert
 
     labeler: Any = F1CheXbert()
-    names = list(labeler.target_names)
+    names, words = list(labeler.target_names), labeler.tokenizer
+    if not hasattr(words, "encode_plus"):  # f1chexbert 0.0.2 calls it; transformers 5 has none
+        ends = words.cls_token_id, words.sep_token_id
+        words.encode_plus = lambda tokens: {
+            "input_ids": [ends[0], *words.convert_tokens_to_ids(tokens), ends[1]]
+        }
+
+    def labels(text: str) -> list[float]:
+        if not text.strip():
+            return [np.nan] * len(names)
+        # its default mode takes uncertain for present
+        found = labeler.get_label(text, mode="classification")
+        return [np.nan if label == "" else label for label in found]
+
     columns: Columns = {}
     for kind, texts in (("draft", drafts), ("reference", references)):
-        label_NC = np.array([labeler.get_label(text) for text in texts], np.float64)
+        label_NC = np.array([labels(text) for text in texts], np.float64)
         columns |= {f"chexbert_{kind}/{name}": label_NC[:, c] for c, name in enumerate(names)}
     return columns
 
@@ -113,30 +126,38 @@ LEARNED: Mapping[str, LearnedMetric] = {
     "radgraph": LearnedMetric(
         "F1 of entities and relations (RadGraph, partial)",
         "radgraph",
-        "hub repository StanfordAIMI/RRG_scorers, fetched by the package",
+        "hub repository StanfordAIMI/RRG_scorers, fetched by the package; 0.1.18 fails with transformers 5",
         _radgraph,
     ),
     "chexbert": LearnedMetric(
         "findings that are present, mean F1, labelled by CheXbert",
         "f1chexbert",
-        "chexbert.pth of hub repository StanfordAIMI/RRG_scorers, fetched by the package",
+        "hf download StanfordAIMI/RRG_scorers chexbert.pth --local-dir ~/.cache/chexbert",
         _chexbert,
     ),
 }
 
 
 def check_learned(names: Sequence[str]) -> None:
-    """Stop at a name that is none, before the long work.
+    """Stop at what cannot be computed, before the long work.
 
     Raises:
-        InputError: No such metric, or a model has to be named and is not.
+        InputError: No such metric, one twice, a model has to be named and is not, or a package is not installed.
     """
+    kinds = [name.partition(":")[0] for name in names]
     for name in names:
         kind, _, model = name.partition(":")
         if kind not in LEARNED:
             raise InputError(f"--metrics {name}: no such metric; there are {', '.join(LEARNED)}")
         if LEARNED[kind].needs_model and not model:
             raise InputError(f"--metrics {name}: with which model? {LEARNED[kind].weights}")
+        if kinds.count(kind) > 1:
+            raise InputError(f"--metrics {name}: {kind} comes twice; name it once, with one model")
+    for kind in kinds:
+        try:
+            version(LEARNED[kind].package)
+        except PackageNotFoundError as error:
+            raise InputError(_missing(kind, LEARNED[kind])) from error
 
 
 def learned_columns(names: Sequence[str], references: Sequence[str], drafts: Sequence[str]) -> pd.DataFrame:
@@ -157,15 +178,17 @@ def learned_columns(names: Sequence[str], references: Sequence[str], drafts: Seq
         try:
             columns |= metric.of(references, drafts, model)
         except ImportError as error:
-            raise InputError(
-                f"--metrics {name}: needs the package {metric.package}; pip install {metric.package}"
-            ) from error
+            raise InputError(_missing(name, metric)) from error
         except Exception as error:  # whatever a package raises without its weights
             told = " ".join(str(error).split())[:150]
             raise InputError(
                 f"--metrics {name}: {metric.package} failed ({told}); its weights: {metric.weights}"
             ) from error
     return pd.DataFrame(columns, index=range(len(references)))
+
+
+def _missing(name: str, metric: LearnedMetric) -> str:
+    return f"--metrics {name}: needs the package {metric.package}; pip install {metric.package}"
 
 
 def described(names: Sequence[str]) -> dict[str, TextMetric]:

@@ -61,6 +61,7 @@ def _described() -> dict[str, TextMetric]:
         "finding_precision": of("share of stated findings that the report states, over all", "eclip"),
         "finding_recall": of("share of the report's findings that are stated, over all", "eclip"),
         "text_similarity": of("cosine of the texts by the model's text encoder", "eclip"),
+        "supported": of("share of a draft's sentences that a retrieved sentence stands behind", "eclip"),
     }
 
 
