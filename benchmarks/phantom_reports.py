@@ -9,13 +9,7 @@ what a language model can.
 """
 
 import argparse
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +26,7 @@ from eclip.reporting.generators.registry import open_generator
 from eclip.reporting.index import ReportIndex
 from eclip.reporting.report_evaluation import report_split
 from eclip.reporting.settings import DraftSettings
-from small_language_models import save_small_chat_model
+from small_language_models import save_small_chat_model, served
 
 SETTINGS = DraftSettings(snippets=3, selection="top", demonstrations=0)
 
@@ -64,27 +58,6 @@ def train(model, index, store, folder, *, steps):
     )
 
 
-def serve(folder):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [Path(sys.executable).with_name("transformers"), "serve", folder, "--host", "127.0.0.1"]
-    process = subprocess.Popen(
-        [*map(str, command), "--port", str(port), "--device", "cpu"],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    while True:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-            return process, f"http://127.0.0.1:{port}/v1"
-        except OSError:
-            if process.poll() is not None:
-                raise RuntimeError("transformers serve has stopped") from None
-            time.sleep(0.5)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--demo", type=Path, default=Path("runs/demo"))
@@ -96,8 +69,7 @@ def main():
     folder = arguments.out / "llama"
     if not folder.exists():
         train(model, index, store, folder, steps=arguments.steps)
-    process, url = serve(folder)
-    try:
+    with served(folder) as url:
         for name, generator in (
             ("extractive", "extractive"),
             ("transformers", f"transformers:{folder}"),
@@ -106,9 +78,6 @@ def main():
             writes = open_generator(generator, max_new_tokens=128, batch_size=16 if name != "openai" else 4)
             drafter = Drafter(index, writes, SETTINGS if writes.reads_messages else DraftSettings())
             report_split(model, drafter, store, out=arguments.out / name, resume=True)
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(20)
     compare([arguments.out / name for name in ("extractive", "transformers", "openai")])
 
 

@@ -1,5 +1,15 @@
 """Small chat models with a real tokenizer, a real chat template and real weights, made in a moment."""
 
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
 import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -79,3 +89,33 @@ def train(model, tokenizer, conversations, *, steps, batch=12, lr=3e-3, seed=0):
         optimizer.step()
         schedule.step()
     return float(loss.detach())
+
+
+@contextmanager
+def served(folder, *, seconds=120):
+    """The address of a real `transformers serve` process with a saved model, on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("transformers"), "serve", folder, "--host", "127.0.0.1"]
+    command += ["--port", port, "--device", "cpu"]
+    log = Path(folder).with_name("server.log")
+    with log.open("w") as told:
+        process = subprocess.Popen(list(map(str, command)), stdout=told, stderr=told, start_new_session=True)
+    try:
+        for _ in range(2 * seconds):
+            assert process.poll() is None, log.read_text()
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
+                break
+            except OSError:
+                time.sleep(0.5)
+        else:
+            raise AssertionError(log.read_text())
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)

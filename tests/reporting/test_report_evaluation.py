@@ -16,12 +16,13 @@ from eclip.reporting.findings import FINDINGS, findings_of
 from eclip.reporting.generators.extractive import ExtractiveGenerator
 from eclip.reporting.generators.language_model import LanguageModelGenerator
 from eclip.reporting.generators.protocol import Generated
+from eclip.reporting.generators.server import ServerGenerator
 from eclip.reporting.index import ReportIndex
 from eclip.reporting.index_writer import build_index
 from eclip.reporting.report_evaluation import report_split
 from eclip.reporting.settings import DraftSettings
 from small_evaluations import SpotModel
-from small_language_models import save_small_chat_model
+from small_language_models import save_small_chat_model, served
 from small_stores import small_store, small_study
 
 
@@ -268,7 +269,7 @@ def test_on_the_phantom_the_consensus_beats_what_nobody_drafted(phantom_way, tmp
 
 
 def test_on_the_phantom_a_language_model_drafts_from_the_index(phantom_way, tmp_path):
-    """A small Llama, trained here for some seconds on the prompts and reports of training studies."""
+    """A small Llama, trained here for some seconds on prompts and reports of training studies; and the same, served."""
     store, model, index = phantom_way
     settings = DraftSettings(retrieved=6, snippets=2, demonstrations=0)
     rows = store.rows(split="train")[:80]
@@ -298,3 +299,9 @@ def test_on_the_phantom_a_language_model_drafts_from_the_index(phantom_way, tmp_
     assert (tmp_path / "again" / "drafts.jsonl").read_bytes() == (
         tmp_path / "out" / "drafts.jsonl"
     ).read_bytes()
+    with served(folder) as url:
+        server = ServerGenerator(url, model=str(folder), max_new_tokens=60)
+        report_split(model, Drafter(index, server, settings), store, out=tmp_path / "served")
+    assert [d["report"] for d in lines(tmp_path / "served")] == [draft["report"] for draft in drafts]
+    for metric, found in Evaluation.read(tmp_path / "served").metrics["reports"].items():
+        assert found == Evaluation.read(tmp_path / "out").metrics["reports"][metric]

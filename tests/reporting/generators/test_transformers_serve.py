@@ -1,20 +1,11 @@
 """A real server: `transformers serve` with a small saved Llama, on loopback."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
-
 import pytest
 
 from eclip.reporting.generators.language_model import LanguageModelGenerator
 from eclip.reporting.generators.protocol import Case
 from eclip.reporting.generators.server import ServerGenerator
-from small_language_models import save_small_chat_model
+from small_language_models import save_small_chat_model, served
 
 TEXTS = [
     "There is a small right pleural effusion.",
@@ -34,41 +25,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def url(folder, tmp_path_factory):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = (tmp_path_factory.mktemp("log") / "server.log").open("w")
-    command = [
-        str(Path(sys.executable).with_name("transformers")),
-        "serve",
-        str(folder),
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--device",
-        "cpu",
-    ]
-    process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(240):
-            assert process.poll() is None, Path(log.name).read_text()
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2)
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail(Path(log.name).read_text())
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-        log.close()
+def url(folder):
+    with served(folder) as address:
+        yield address
 
 
 def test_the_server_writes_what_the_model_writes_here(url, folder):
