@@ -61,6 +61,7 @@ OF_METHODS = {
     "gloria-eclip": f"{LOSSES} losses.local-temperature",
     "gaze-pooling": "weight pairs no-pairs",
     "gaze-attention": "weight pairs no-pairs temperature",
+    "gaze-grounding": "weight pairs no-pairs temperature guess-weight alignment-weight sentences lead",
 }
 BUILD_FLAGS = {"out", "image-size", "workers", "allow-leaks", "no-allow-leaks", "exclude"}
 SOURCE_FLAGS = {

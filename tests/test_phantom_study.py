@@ -11,9 +11,11 @@ import pytest
 STUDY = Path(__file__).parents[1] / "benchmarks" / "phantom_study"
 sys.path.insert(0, str(STUDY))
 
+import damage  # noqa: E402
 import grid  # noqa: E402 (a benchmark, not a package)
 import runs  # noqa: E402
 
+from eclip.annotations.annotation import Fixation  # noqa: E402
 from eclip.data.store import Store  # noqa: E402
 
 
@@ -57,6 +59,46 @@ def test_a_store_has_the_share_of_annotations_that_was_asked_for(out):
         ids = np.array(store.column("study_id"))
         kept[fraction] = set(ids[store.rows(split="train", annotated=True)])
     assert kept[0.1] < kept[0.5]
+
+
+@pytest.fixture
+def reading():
+    """60 fixations, one a third of a second, from the left to the right."""
+    return [Fixation(x=i / 60, y=0.5, start=i / 3, end=i / 3 + 0.3, sigma_x=0.03) for i in range(60)]
+
+
+@pytest.mark.parametrize("kind", list(damage.DAMAGE))
+def test_damage_leaves_times_and_falls_on_places_or_on_whole_fixations(reading, kind):
+    worse, again = (damage.DAMAGE[kind](reading, np.random.default_rng(4)) for _ in range(2))
+    assert worse == again != reading
+    times = [(f.start, f.end) for f in reading]
+    assert [t for t in times if t in {(f.start, f.end) for f in worse}] == [(f.start, f.end) for f in worse]
+    assert damage.DAMAGE[kind]([], np.random.default_rng(4)) == []
+    moved = np.array([f.x - reading[times.index((f.start, f.end))].x for f in worse])
+    if kind == "jittered":
+        assert moved.std() == pytest.approx(damage.JITTER, rel=0.3)
+    elif kind == "half missing":
+        assert len(worse) == 30
+        assert not moved.any()
+    elif kind == "careless":
+        assert 15 < (moved != 0).sum() < 45
+    else:
+        assert sorted(f.x for f in worse) == [f.x for f in reading]
+
+
+def test_only_training_gaze_of_the_arm_is_damaged(out):
+    whole = runs.whole_store(out, grid.FAST)
+    kept, worse = (
+        Store.open(runs.thinned_store(out, whole, grid.Run(arm=arm, fraction=0.5, seed=3)))
+        for arm in ("gaze-grounding", "gaze-grounding, half missing")
+    )
+    assert kept.column("study_id") == worse.column("study_id")
+    for row in range(len(kept)):
+        counts = [[len(a.fixations) for a in store[row].annotations] for store in (kept, worse)]
+        if kept[row].split == "train":
+            assert counts[1] == [-(-count // 2) for count in counts[0]]
+        else:
+            assert kept[row] == worse[row]
 
 
 def test_every_arm_is_a_configuration_and_every_part_a_plan():

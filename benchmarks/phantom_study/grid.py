@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
+from damage import DAMAGE
+
 from eclip.recipes import phantom
 from eclip.training.config import TrainConfig
 from eclip.training.curriculum import ALWAYS
@@ -16,15 +18,19 @@ class Grid:
     """Sizes of a study.
 
     Attributes:
-        studies: Of the phantom, in all; 70 % are for training.
+        studies: Of the phantom, in all; 70 % are for training. Of 8,000, a tenth of those is 560 annotated ones, about
+            half of EGD-CXR.
         size: Pixels a side that the encoder sees.
+        widths: Of the stages of the ResNet. With three, a cell of its grid is 16 pixels wide, which makes 6 x 6 at 96
+            pixels; with four it would be 3 x 3, of which a heatmap can say little.
         steps: Of training, for every arm but those of equal images.
         batch_size: Ordinary pairs a step.
         data_seed: Of the phantom.
     """
 
-    studies: int = 3000
+    studies: int = 8000
     size: int = 96
+    widths: tuple[int, ...] = (32, 64, 192)
     steps: int = 800
     batch_size: int = 32
     data_seed: int = 100
@@ -55,11 +61,23 @@ class Run:
         """Of its folder."""
         return f"{self.arm}_annotated-{self.fraction:g}_train-{self.train:g}_seed-{self.seed}"
 
+    @property
+    def damage(self) -> str:
+        """What happened to the gaze of its training studies, out of `DAMAGE`; "" for nothing."""
+        kind = self.arm.removeprefix(DAMAGED + ", ")
+        return kind if kind in DAMAGE else ""
+
+
+DAMAGED = "gaze-grounding"
+"""The method that is given worse gaze."""
+
 
 def _arm(method: str, steps: float = 1.0, **settings: object) -> Callable[[Grid], TrainConfig]:
     def config(grid: Grid) -> TrainConfig:
         made = phantom(method)
-        made.model = replace(made.model, preprocessing=replace(made.model.preprocessing, size=grid.size))
+        image = {**made.model.image, "hidden_sizes": list(grid.widths), "depths": [1] * len(grid.widths)}
+        preprocessing = replace(made.model.preprocessing, size=grid.size)
+        made.model = replace(made.model, image=image, preprocessing=preprocessing)
         made.method = replace(made.method, **settings)
         made.loading = replace(made.loading, plain_rows="all", workers=0)
         made.steps, made.batch_size = round(steps * grid.steps), grid.batch_size
@@ -87,12 +105,24 @@ ARMS: dict[str, Callable[[Grid], TrainConfig]] = {
     "gaze-pooling, weight 1": _arm("gaze-pooling", weight=1.0),
     "gaze-pooling, weight 2": _arm("gaze-pooling", weight=2.0),
     "gaze-attention": _arm("gaze-attention"),
+    "gaze-grounding": _arm("gaze-grounding"),
+    "gaze-grounding, shuffled": _arm("gaze-grounding", heatmaps="shuffled"),
+    "gaze-grounding, uniform": _arm("gaze-grounding", heatmaps="uniform"),
+    "gaze-grounding, sentences alone": _arm("gaze-grounding", guess_weight=0.0),
     "sentence-eclip": _arm("sentence-eclip"),
+    **{f"{DAMAGED}, {kind}": _arm(DAMAGED) for kind in DAMAGE},
 }
 """All see every training pair as an ordinary one; those with "equal images" train longer instead of seeing annotated
 studies a second time."""
 
-MAIN = ("clip", "clip, equal images", "expert-as-data", "eclip", "gaze-pooling", "gaze-pooling, shuffled")
+MAIN = (
+    "clip",
+    "clip, equal images",
+    "expert-as-data",
+    "gaze-grounding",
+    "gaze-grounding, shuffled",
+    "gaze-grounding, uniform",
+)
 
 
 def plan(name: str) -> list[Run]:
@@ -104,24 +134,27 @@ def plan(name: str) -> list[Run]:
         return [Run(arm=arm, seed=seed) for seed in CHOOSING for arm in arms]
     if name == "table":
         return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in ARMS]
+    if name == "quality":
+        arms = [DAMAGED, *(f"{DAMAGED}, {kind}" for kind in (*DAMAGE, "shuffled", "uniform"))]
+        return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in arms]
     if name == "fractions":
         return [
             Run(arm=arm, fraction=fraction, seed=seed)
             for seed in CONFIRMING
             for fraction in (0.01, 0.05, 0.1, 0.5, 1.0)
-            for arm in ("clip", "expert-as-data", "eclip", "gaze-pooling", "gaze-pooling, shuffled")
+            for arm in ("clip", "expert-as-data", "eclip", "gaze-grounding", "gaze-grounding, uniform")
         ]
     if name == "sizes":
         return [
             Run(arm=arm, train=train, seed=seed)
             for seed in CONFIRMING
             for train in (0.25, 0.5, 1.0)
-            for arm in ("clip", "expert-as-data", "gaze-pooling")
+            for arm in ("clip", "expert-as-data", "gaze-grounding")
         ]
     raise ValueError(f"no part {name!r}; there are {', '.join(PARTS)}")
 
 
-PARTS = ("main", "choose", "table", "fractions", "sizes")
+PARTS = ("main", "choose", "table", "quality", "fractions", "sizes")
 
 
 def described(grid: Grid) -> dict[str, object]:

@@ -25,18 +25,26 @@ SHOWN = {
     "zero-shot/accuracy": "Accuracy",
     "zero-shot/macro_f1": "Macro F1",
     "zero-shot/auroc": "AUROC",
+    "linear-probe/auroc@100%": "Probe AUROC",
     "retrieval/image_to_text_recall@10": "R@10",
     "embedding-quality/alignment": "Alignment",
     "embedding-quality/uniformity_joint": "Uniformity",
     "embedding-quality/modality_gap": "Gap",
-    "grounding/report_auc_judd": "Grounding AUC",
+    "grounding/sentence_auc_judd": "Sentence AUC",
+    "grounding/region_contrast_to_noise": "Region CNR",
 }
 LOWER = (
     "embedding-quality/alignment",
     "embedding-quality/uniformity_joint",
     "embedding-quality/modality_gap",
 )
-AGAINST = ("clip", "clip, equal images", "expert-as-data", "gaze-pooling, shuffled")
+AGAINST = (
+    "clip",
+    "clip, equal images",
+    "expert-as-data",
+    "gaze-grounding, shuffled",
+    "gaze-grounding, uniform",
+)
 CURVE = "zero-shot/macro_f1"
 
 

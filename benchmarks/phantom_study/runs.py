@@ -12,14 +12,16 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from damage import damaged
 from grid import ARMS, Grid, Run, described
 
+from eclip.annotations.annotation import Annotation
 from eclip.data.build import build
 from eclip.data.phantom.trees import write_phantom
 from eclip.data.sources.mimic_cxr import MimicCxr
-from eclip.data.store import Store, write_store
+from eclip.data.store import Store, Study, write_store
 
-TASKS = ("zero-shot", "retrieval", "embedding-quality", "grounding")
+TASKS = ("zero-shot", "linear-probe", "retrieval", "embedding-quality", "grounding")
 
 
 def whole_store(out: Path, grid: Grid) -> Path:
@@ -35,11 +37,14 @@ def whole_store(out: Path, grid: Grid) -> Path:
 
 
 def thinned_store(out: Path, whole: Path, run: Run) -> Path:
-    """The store of a run: fewer training studies, and annotations of a share of them; the other splits as they are.
+    """The store of a run: fewer training studies, annotations of a share of them, as damaged as it says.
+
+    The other splits are as they are.
 
     Which ones are annotated depends on the seed alone, and those of a smaller share are among those of a larger one.
     """
-    folder = out / "stores" / f"annotated-{run.fraction:g}_train-{run.train:g}_seed-{run.seed}"
+    damage = f"_{run.damage}" if run.damage else ""
+    folder = out / "stores" / f"annotated-{run.fraction:g}_train-{run.train:g}_seed-{run.seed}{damage}"
     if folder.exists():
         return folder
     store = Store.open(whole)
@@ -47,8 +52,17 @@ def thinned_store(out: Path, whole: Path, run: Run) -> Path:
     kept = train[: max(1, round(run.train * len(train)))]
     annotated = set(kept[: max(2, round(run.fraction * len(kept)))].tolist())
     gone = set(train.tolist()) - set(kept.tolist())
+
+    def annotations(row: int, study: Study) -> tuple[Annotation, ...]:
+        if study.split != "train":
+            return study.annotations
+        if row not in annotated:
+            return ()
+        draw = np.random.default_rng([run.seed, 8, row])
+        return damaged(study.annotations, run.damage, draw) if run.damage else study.annotations
+
     studies = (
-        study if study.split != "train" or row in annotated else replace(study, annotations=())
+        replace(study, annotations=annotations(row, study))
         for row, study in enumerate(store)
         if row not in gone
     )

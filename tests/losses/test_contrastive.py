@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 
-from eclip.losses.contrastive import in_batch_accuracy, info_nce
+from eclip.losses.contrastive import alignment, in_batch_accuracy, info_nce
 from eclip.losses.gather import row_counts
 from many_processes import on_many, on_one
 
@@ -70,16 +70,28 @@ def test_no_rows_give_zero_and_stay_in_the_graph():
     assert loss.item() == 0
 
 
+def test_alignment_is_the_mean_squared_distance_of_pairs():
+    image, text = torch.eye(3), torch.eye(3)[[0, 2, 1]]
+    assert float(alignment(image, image)) == 0
+    assert float(alignment(image, -image)) == 4
+    assert float(alignment(image, text)) == pytest.approx((0 + 2 + 2) / 3)
+    nothing = alignment(torch.zeros(0, 4, requires_grad=True), torch.zeros(0, 4))
+    nothing.backward()
+    assert nothing.item() == 0
+
+
 def info_nce_without_bias(image, text, scale, bias):
     return info_nce(image, text, scale)
 
 
+def alignment_alone(image, text, scale, bias):
+    return alignment(image, text) + 0 * scale
+
+
+@pytest.mark.parametrize("loss", [info_nce_without_bias, alignment_alone], ids=["InfoNCE", "alignment"])
 @pytest.mark.parametrize("sizes", [[3, 3], [5, 2], [3, 0]], ids=["even", "uneven", "none on one"])
-def test_two_processes_equal_one_in_value_and_gradient(sizes):
-    found, expected = (
-        on_many(info_nce_without_bias, sizes),
-        on_one(info_nce_without_bias, sum(sizes)),
-    )
+def test_two_processes_equal_one_in_value_and_gradient(loss, sizes):
+    found, expected = on_many(loss, sizes), on_one(loss, sum(sizes))
     assert len(found) == 3
     for many, one in zip(found, expected, strict=True):
         np.testing.assert_allclose(many, one, rtol=1e-9, atol=1e-12)

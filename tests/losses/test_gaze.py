@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from eclip.losses.gather import mean_of_rows
-from eclip.losses.gaze import gaze_divergence, gaze_pooled, gaze_weights
+from eclip.losses.gaze import gaze_divergence, gaze_pooled, gaze_weights, saliency_divergence
 from many_processes import on_many, on_one
 
 SHAPES = [(1, 1), (2, 3), (5, 4), (3, 7)]
@@ -162,6 +162,16 @@ def test_even_attention_loses_what_the_gaze_knows(rows, columns):
     entropy = -sum(share * math.log(share) for share in weights.flatten().tolist() if share)
     found = gaze_divergence(text[:, None, None].expand(-1, rows, columns, -1), text, weights, 0.1)
     assert float(found) == pytest.approx(math.log(rows * columns) - entropy, abs=1e-12)
+
+
+def test_a_guess_by_logits_costs_what_the_gaze_knows_beyond_it():
+    """KL of (3/4, 1/4) and the softmax of (log 3, 0) is 0; of an even guess, log 2 − H(3/4)."""
+    gaze = torch.tensor([[[0.75, 0.25]]])
+    assert float(saliency_divergence(torch.tensor([[[math.log(3) + 5, 5.0]]]), gaze)) == pytest.approx(
+        0, abs=1e-6
+    )
+    expected = math.log(2) + 0.75 * math.log(0.75) + 0.25 * math.log(0.25)
+    assert float(saliency_divergence(torch.zeros(1, 1, 2), gaze)) == pytest.approx(expected, abs=1e-6)
 
 
 def test_losses_do_not_know_left_from_right_nor_the_order_of_the_images():

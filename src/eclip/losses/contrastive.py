@@ -5,7 +5,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-from eclip.losses.gather import gather_rows, is_distributed, row_counts
+from eclip.losses.gather import gather_rows, is_distributed, mean_of_rows, row_counts
 
 
 def info_nce(
@@ -66,6 +66,19 @@ def _without_kin(
     kin_BN = (key_BK[:, None] == all_key_NK).any(-1)
     kin_BN[torch.arange(len(target_B), device=target_B.device), target_B] = False
     return logits_BN.masked_fill(kin_BN, -torch.inf)
+
+
+def alignment(image_BD: Tensor, text_BD: Tensor) -> Tensor:
+    """How far pairs lie apart, mean_i ‖v_i − t_i‖² (Wang & Isola 2020), from 0 to 4.
+
+    Across processes the mean over ranks of what is returned, and of its gradients, is that of one process holding all
+    rows.
+
+    Args:
+        image_BD: Unit vectors (B, D).
+        text_BD: Unit vectors (B, D).
+    """
+    return mean_of_rows((image_BD - text_BD).square().sum(1))
 
 
 def in_batch_accuracy(image_BD: Tensor, text_BD: Tensor) -> Tensor:

@@ -50,5 +50,17 @@ def gaze_divergence(
         temperature: τ of the attention.
     """
     cosine_Ehw = (F.normalize(grid_EhwD, dim=-1) * text_ED[:, None, None]).sum(-1)
-    log_attention_EN = F.log_softmax(cosine_Ehw.flatten(1) / temperature, dim=1)
-    return mean_of_rows(F.kl_div(log_attention_EN, weights_Ehw.flatten(1), reduction="none").sum(1))
+    return saliency_divergence(cosine_Ehw / temperature, weights_Ehw)
+
+
+def saliency_divergence(logit_Ehw: Tensor, weights_Ehw: Tensor) -> Tensor:
+    """KL divergence from where somebody looked to a guess of it: mean_i KL(w_i ‖ softmax of the logits of image i).
+
+    Across processes as `gaze_divergence`.
+
+    Args:
+        logit_Ehw: Of each cell (E, h, w).
+        weights_Ehw: Weights (E, h, w) that sum to 1, from `gaze_weights`.
+    """
+    log_guess_EN = F.log_softmax(logit_Ehw.flatten(1), dim=1)
+    return mean_of_rows(F.kl_div(log_guess_EN, weights_Ehw.flatten(1), reduction="none").sum(1))

@@ -144,11 +144,14 @@ def test_settings_out_of_range_are_refused(changes, message):
     assert "\n" not in str(caught.value)
 
 
-def test_only_this_method_asks_for_sentences():
+def test_methods_ask_for_sentences_or_not():
     config = SentenceEclipConfig(sentences=3, lead=0.7)
     config.check()
     assert (config.expert_sentences, config.sentence_lead) == (3, 0.7)
-    assert {name for name, m in METHODS.items() if m().expert_sentences} == {"sentence-eclip"}
+    assert {name for name, m in METHODS.items() if m().expert_sentences} == {
+        "sentence-eclip",
+        "gaze-grounding",
+    }
 
 
 class Killed(Callback):

@@ -5,6 +5,7 @@ from eclip.training.methods.dacl import DaclConfig
 from eclip.training.methods.eclip import Eclip, EclipConfig
 from eclip.training.methods.expert_as_data import ExpertAsDataConfig
 from eclip.training.methods.gaze_attention import GazeAttentionConfig
+from eclip.training.methods.gaze_grounding import GazeGroundingConfig
 from eclip.training.methods.gaze_pooling import GazePoolingConfig
 from eclip.training.methods.gloria import GloriaConfig
 from eclip.training.methods.gloria_eclip import GloriaEclipConfig
@@ -33,6 +34,7 @@ METHODS: dict[str, type[MethodConfig]] = {
         GloriaEclipConfig,
         GazePoolingConfig,
         GazeAttentionConfig,
+        GazeGroundingConfig,
         SentenceEclipConfig,
         SequenceEclipConfig,
     )

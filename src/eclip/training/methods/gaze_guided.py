@@ -1,11 +1,11 @@
-"""What `gaze-pooling` and `gaze-attention` share: a loss of the annotated images' local features and their heatmaps."""
+"""What methods share that let gaze in on the feature side: losses of local features and of where somebody looked."""
 
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from eclip.data.expert_loading import Heatmaps
+from eclip.data.expert_loading import ExpertBatch, Heatmaps
 from eclip.data.loading import Batch
 from eclip.errors import InputError
 from eclip.losses.gaze import gaze_weights
@@ -21,7 +21,7 @@ class GazeGuidedConfig(ExpertAsDataConfig):
     """Annotated studies at every step.
 
     Attributes:
-        weight: Of the loss that uses the heatmaps, beside the contrastive one.
+        weight: Of what uses the heatmaps, beside the contrastive loss.
         pairs: Whether the annotated images are ordinary pairs as well, as in `expert-as-data`.
         heatmaps: What guides: as recorded, or a control in its place.
     """
@@ -65,20 +65,33 @@ class GazeGuided(ExpertAsData):
             )
 
     def forward(self, batch: Batch) -> StepLosses:
-        """Symmetric InfoNCE of the pairs + weight · the loss of the gaze."""
+        """Symmetric InfoNCE of the pairs, and what the gaze adds on steps with annotated images."""
         features = self.encoder.image_features(self.images(batch))
         image_ND = F.normalize(features.pooled.float(), dim=-1)
         text_ND = self.encoder.encode_text(batch.tokens)
-        plain = len(batch.image_B1HW)
-        paired = len(image_ND) if self.pairs else plain
+        paired = len(image_ND) if self.pairs else len(batch.image_B1HW)
         losses = self.contrasted(batch, image_ND[:paired], text_ND[:paired])
         if batch.expert is not None:
             assert features.grid is not None
-            grid_EhwD = features.grid[plain:].float()
-            weights_Ehw = gaze_weights(batch.expert.heatmap_E1HW, *grid_EhwD.shape[1:3])
-            losses.terms["gaze"] = self.gaze_loss(grid_EhwD, text_ND[plain:], weights_Ehw)
-            losses.weights["gaze"] = self.weight
+            self.guide(losses, batch, batch.expert, features.grid.float(), text_ND)
         return losses
+
+    def guide(
+        self, losses: StepLosses, batch: Batch, expert: ExpertBatch, grid_NhwD: Tensor, text_ND: Tensor
+    ) -> None:
+        """Add what the gaze says: weight · the loss of it.
+
+        Args:
+            losses: Of the step so far.
+            batch: Its studies.
+            expert: The annotated ones among them.
+            grid_NhwD: Local features of the ordinary images, then of the annotated ones.
+            text_ND: Their reports, then the sentences if there are any; unit vectors.
+        """
+        plain, paired = len(batch.image_B1HW), len(grid_NhwD)
+        weights_Ehw = gaze_weights(expert.heatmap_E1HW, *grid_NhwD.shape[1:3])
+        losses.terms["gaze"] = self.gaze_loss(grid_NhwD[plain:], text_ND[plain:paired], weights_Ehw)
+        losses.weights["gaze"] = self.weight
 
     def gaze_loss(self, grid_EhwD: Tensor, text_ED: Tensor, weights_Ehw: Tensor) -> Tensor:
         """Of local features (E, h, w, D), reports (E, D) as unit vectors, and shares of the gaze (E, h, w)."""
