@@ -14,12 +14,14 @@ import jinja2
 import numpy as np
 import pandas as pd
 from grid import ARMS, Grid, Run, described
-from runs import TASKS, done
+from runs import done
 
-from eclip.evaluation.differences import differences
+from eclip.evaluation.bootstrap import Replicates
+from eclip.evaluation.differences import measured
 from eclip.evaluation.figures import SERIES, Line, interval_chart, line_chart
+from eclip.evaluation.paired import difference
 from eclip.evaluation.results import Evaluation
-from eclip.evaluation.statistics import Difference, Metric
+from eclip.evaluation.statistics import Metric
 
 SHOWN = {
     "zero-shot/accuracy": "Accuracy",
@@ -110,13 +112,12 @@ def _markdown(section: Mapping[str, Any]) -> str:
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
-def compared(out: Path, first: Sequence[Run], second: Sequence[Run]) -> dict[str, Difference]:
-    """Second minus first, by TASK/METRIC."""
+def measured_arms(out: Path, of_arm: Mapping[str, Sequence[Run]]) -> dict[str, Mapping[str, Replicates]]:
+    """What is shown of each arm, over its runs, under the same draws of patients."""
     models = [
-        [Evaluation.read(out / "runs" / run.name / "evaluation") for run in runs] for runs in (first, second)
+        [Evaluation.read(out / "runs" / run.name / "evaluation") for run in runs] for runs in of_arm.values()
     ]
-    (found,) = differences(models)
-    return {f"{task}/{name}": d for task in TASKS for name, d in found.get(task, {}).items()}
+    return dict(zip(of_arm, measured(models, seed=0, keys=SHOWN), strict=True))
 
 
 def _section(
@@ -130,9 +131,13 @@ def _section(
             m: (float(own[m].mean()), float(own[m].std(ddof=1)) if len(own) > 1 else np.nan) for m in SHOWN
         }
         rows.append({"arm": arm, "seeds": len(runs), "cells": cells})
-    tables = []
+    tables, numbers = [], measured_arms(out, of_arm)
     for base in [arm for arm in AGAINST if arm in of_arm]:
-        found = {arm: compared(out, of_arm[base], runs) for arm, runs in of_arm.items() if arm != base}
+        found = {
+            arm: {key: difference(numbers[base][key], own[key]) for key in SHOWN if key in own}
+            for arm, own in numbers.items()
+            if arm != base
+        }
         chart = interval_chart(
             [
                 (

@@ -3,7 +3,7 @@
 A number's key is TASK/METRIC, as `zero-shot/auroc`. A model is given as its evaluations, one a training run.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,11 +44,22 @@ def differences(models: Sequence[Runs], *, seed: int = 0) -> list[Differences]:
     return [by_task(own) for own in found]
 
 
-def measured(models: Sequence[Runs], *, seed: int) -> list[dict[str, Replicates]]:
-    """Every number of each model, the mean over its runs, under the same draws of patients."""
+def measured(
+    models: Sequence[Runs], *, seed: int, keys: Collection[str] | None = None
+) -> list[dict[str, Replicates]]:
+    """Numbers of each model, the mean over its runs, under the same draws of patients.
+
+    Args:
+        models: Whose.
+        seed: Of the bootstrap.
+        keys: Which numbers; None for all.
+    """
     found = []
     for runs in models:
-        of_runs = [replicate(_statistics(run), patients_of(models), seed=seed) for run in runs]
+        wanted = [
+            {key: s for key, s in _statistics(run).items() if keys is None or key in keys} for run in runs
+        ]
+        of_runs = [replicate(statistics, patients_of(models), seed=seed) for statistics in wanted]
         means = {key: over_runs([own[key] for own in of_runs]) for key in _shared(of_runs)}
         found.append({key: number for key, number in means.items() if number.defined})
     return found
