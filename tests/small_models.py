@@ -56,14 +56,16 @@ def small_encoder(image=RESNET, *, seed=0, **changes):
     return build_encoder(small_config(image, **changes))
 
 
+def small_tokens(ids_BL):
+    return {"input_ids": ids_BL, "attention_mask": torch.ones_like(ids_BL)}
+
+
 def small_batch(step=0, *, plain=4, experts=0, slices=1, sentences=False, seed=0):
     """Random images, texts and heatmaps; each expert image with a sentence if there are any."""
     draw = torch.Generator().manual_seed(seed)
     rows = plain + experts * (1 + sentences)
-    tokens = {
-        "input_ids": torch.randint(5, 50, (rows, 9), generator=draw),
-        "attention_mask": torch.ones(rows, 9, dtype=torch.long),
-    }
+    ids = torch.randint(5, 50, (rows, 9), generator=draw)
+    tokens = small_tokens(ids[: plain + experts])
     expert = None
     if experts:
         images = torch.rand(experts, 1, 32, 32, generator=draw)
@@ -77,5 +79,6 @@ def small_batch(step=0, *, plain=4, experts=0, slices=1, sentences=False, seed=0
         batch.key_N2 = row_keys(studies, [f"text {i}" for i in range(rows)])
     if experts and sentences:
         maps = torch.rand(experts, slices, 32, 32, generator=draw) / slices
-        expert.sentences = SentenceBatch(maps, torch.arange(experts), list(range(experts)))
+        short = small_tokens(ids[plain + experts :, :5])
+        expert.sentences = SentenceBatch(maps, torch.arange(experts), list(range(experts)), short)
     return batch

@@ -50,8 +50,8 @@ ROWS = np.arange(ANNOTATED)
 @pytest.mark.parametrize("heatmaps", CONTROLS)
 def test_images_texts_and_rows_are_those_of_the_recorded(store, heatmaps):
     for step in range(4):
-        recorded, texts = loader(store)(ROWS, step)
-        control, control_texts = loader(store, heatmaps)(ROWS, step)
+        recorded, texts, _ = loader(store)(ROWS, step)
+        control, control_texts, _ = loader(store, heatmaps)(ROWS, step)
         assert torch.equal(control.image_E1HW, recorded.image_E1HW)
         assert (control_texts, control.rows) == (texts, recorded.rows)
         assert control.rows == [0, 1, 2, 3, 4, 5, 7]  # not the one that was looked at beside the image

@@ -67,8 +67,8 @@ def in_crop(fixation):
 
 
 def test_maps_are_those_of_the_sentences_own_seconds_and_images(store):
-    expert, texts = loader(store)(ROWS, 0)
-    sentences, dictated = expert.sentences, texts[len(expert.rows) :]
+    expert, _, dictated = loader(store)(ROWS, 0)
+    sentences = expert.sentences
     assert len(dictated) == len(sentences.heatmap_STHW) == len(sentences.rows) == len(sentences.index_S)
     assert [expert.rows[i] for i in sentences.index_S] == sentences.rows
     for row, text, heatmap in zip(sentences.rows, dictated, sentences.heatmap_STHW, strict=True):
@@ -92,7 +92,7 @@ def test_studies_give_as_many_sentences_as_are_asked_for_and_they_have(store):
 
 
 def test_every_sentence_comes_and_each_equally_often(store):
-    drawn = [loader(store, sentences=1)(np.array([2]), step)[1][1] for step in range(400)]
+    drawn = [loader(store, sentences=1)(np.array([2]), step)[2][0] for step in range(400)]
     counts = {text: drawn.count(text) for text in set(drawn)}
     assert set(counts) == {"First of 2.", "Last of 2.", "First of 9.", "Last of 9."}
     assert all(abs(count - 100) < 4 * (400 * 0.25 * 0.75) ** 0.5 for count in counts.values())
@@ -103,15 +103,15 @@ def test_sentences_are_a_function_of_seed_step_and_row(store, heatmaps):
     augmented = {"augmentation": Augmentation(AugmentationConfig()), "sentences": 1}
     first, second = (loader(store, heatmaps, **augmented) for _ in range(2))
     second(ROWS, 5)
-    (one, texts), (other, other_texts) = first(ROWS, 1), second(ROWS, 1)
+    (one, *texts), (other, *other_texts) = first(ROWS, 1), second(ROWS, 1)
     assert texts == other_texts
     assert torch.equal(one.sentences.heatmap_STHW, other.sentences.heatmap_STHW)
-    assert any(first(ROWS, step)[1] != texts for step in range(2, 6))
+    assert any(first(ROWS, step)[2] != texts[1] for step in range(2, 6))
     whole = loader(store, heatmaps, sentences=1)(ROWS, 2)
     parts = [loader(store, heatmaps, sentences=1, rank=r)(ROWS[3 * r : 3 * r + 3], 2) for r in range(2)]
-    maps = torch.cat([part.sentences.heatmap_STHW for part, _ in parts])
+    maps = torch.cat([part.sentences.heatmap_STHW for part, *_ in parts])
     assert torch.equal(maps, whole[0].sentences.heatmap_STHW)
-    assert [row for part, _ in parts for row in part.sentences.rows] == whole[0].sentences.rows
+    assert [row for part, *_ in parts for row in part.sentences.rows] == whole[0].sentences.rows
 
 
 def test_maps_go_through_the_augmentation_of_their_image(tmp_path):
@@ -121,14 +121,16 @@ def test_maps_go_through_the_augmentation_of_their_image(tmp_path):
     for step in range(5):
         for slices in (1, 4):
             of = loader(store, augmentation=Augmentation(AugmentationConfig()), slices=slices)
-            expert, _ = of(np.arange(4), step)
+            expert, *_ = of(np.arange(4), step)
             assert torch.equal(expert.sentences.heatmap_STHW, expert.in_slices)
 
 
 @pytest.mark.parametrize("heatmaps", CONTROLS)
 def test_controls_take_the_place_of_the_recorded_maps(store, heatmaps):
     for step in range(3):
-        (recorded, texts), (control, others) = (loader(store, h)(ROWS, step) for h in ("recorded", heatmaps))
+        (recorded, *texts), (control, *others) = (
+            loader(store, h)(ROWS, step) for h in ("recorded", heatmaps)
+        )
         assert texts == others
         assert recorded.sentences.rows == control.sentences.rows
         assert torch.equal(recorded.sentences.index_S, control.sentences.index_S)
@@ -200,10 +202,15 @@ def whole_store(tmp_path_factory):
     return small_store(tmp_path_factory.mktemp("data") / "store", annotation="dictation")
 
 
+def all_texts(batch):
+    """Of the images, the expert images and the sentences, which are tokenised apart."""
+    return batch.tokens["texts"] + (batch.expert.sentences.tokens["texts"] if batch.expert else [])
+
+
 def test_texts_and_keys_are_of_the_plain_then_the_expert_rows_then_the_sentences(whole_store):
     for step in range(4):
         batch = batches(whole_store)[step]
-        texts = batch.tokens["texts"]
+        texts = all_texts(batch)
         expected = 6 if step == 0 else 6 + 4 + 8
         assert len(texts) == expected
         assert batch.key_N2.shape == (expected, 2)
@@ -222,7 +229,7 @@ def test_ranks_share_the_sentences_and_number_them_alike(whole_store):
     whole, parts = batches(whole_store)[1], [batches(whole_store, rank=r, world_size=2)[1] for r in range(2)]
     key_N2 = torch.cat([part.key_N2 for part in parts])
     assert set(map(tuple, key_N2.tolist())) == set(map(tuple, whole.key_N2.tolist()))
-    assert {text for part in parts for text in part.tokens["texts"]} == set(whole.tokens["texts"])
+    assert {text for part in parts for text in all_texts(part)} == set(all_texts(whole))
 
 
 def test_nothing_is_numbered_or_drawn_where_no_sentences_are_asked_for(whole_store, monkeypatch):

@@ -91,11 +91,11 @@ class ExpertLoader:
                 "needs; build the store with the gaze of egd-cxr or reflacx, or train eclip"
             )
 
-    def __call__(self, rows: np.ndarray, step: int) -> tuple[ExpertBatch, list[str]]:
+    def __call__(self, rows: np.ndarray, step: int) -> tuple[ExpertBatch, list[str], list[str]]:
         """Augmented images and heatmaps of the studies whose annotation shows anything.
 
         Returns:
-            The studies, and their texts, followed by those of their sentences.
+            The studies, their texts, and those of their sentences, which have no tokens yet.
         """
         studies = [self.store[int(row)] for row in rows]
         pixels_E1HW = as_pixels(studies, self.size)
@@ -112,11 +112,10 @@ class ExpertLoader:
         expert = ExpertBatch(image_E1HW[kept], heatmap_ETHW, [int(rows[i]) for i in kept])
         if self.slices > 1:
             expert.heatmap_E1HW, expert.slices_ETHW = heatmap_ETHW.sum(1, keepdim=True), heatmap_ETHW
-        texts = [study.text for study in studies]
+        dictated: list[str] = []
         if self.sentences:
             expert.sentences, dictated = self._dictated(studies, expert.rows, matrix_E33[kept], step)
-            texts += dictated
-        return expert, texts
+        return expert, [study.text for study in studies], dictated
 
     def _dictated(
         self, studies: Sequence[Study], rows: Sequence[int], matrix_E33: Tensor, step: int

@@ -28,11 +28,11 @@ class Batch:
     Attributes:
         step: The step it belongs to.
         image_B1HW: Images in [0, 1], augmented.
-        tokens: Token ids and masks (B + E + S, L): the texts of the images, then those of the expert images, then
-            their sentences.
+        tokens: Token ids and masks (B + E, L): the texts of the images, then those of the expert images. Sentences
+            have their own.
         expert: The annotated studies, on steps that have them.
-        key_N2: Numbers of the study and of the text of each of these rows, (B + E + S, 2) int64, where sentences are
-            asked for: rows with one in common are no negatives of each other.
+        key_N2: Numbers of the study and of the text of each of these rows, then of the sentences, (B + E + S, 2)
+            int64, where sentences are asked for: rows with one in common are no negatives of each other.
     """
 
     step: int
@@ -136,11 +136,17 @@ class TrainingBatches(Dataset[Batch]):
         rows = self._own(order).tolist()
         studies = [self.store[row] for row in rows]
         texts, expert = [study.text for study in studies], None
+        dictated: list[str] = []
         if self.has_expert(step):
-            expert, expert_texts = self.expert(self._own(self._expert_rows(step, avoid=order)), step)
+            own = self._own(self._expert_rows(step, avoid=order))
+            expert, expert_texts, dictated = self.expert(own, step)
             texts += expert_texts
             rows += expert.rows + (expert.sentences.rows if expert.sentences else [])
-        keys = row_keys([self.study_ids[row] for row in rows], texts) if self.study_ids else None
+            if expert.sentences and dictated:
+                expert.sentences.tokens = self.tokenize(dictated)
+        keys = None
+        if self.study_ids:
+            keys = row_keys([self.study_ids[row] for row in rows], texts + dictated)
         return Batch(step, self._plain(studies, step), self.tokenize(texts), expert, keys)
 
     def _expert_rows(self, step: int, *, avoid: np.ndarray) -> np.ndarray:

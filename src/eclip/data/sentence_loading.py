@@ -1,7 +1,7 @@
 """Dictated sentences of annotated studies: which ones a step takes, and which studies' rows are no negatives."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import islice
 
@@ -21,11 +21,13 @@ class SentenceBatch:
         heatmap_STHW: Heatmaps in the T slices of `ExpertBatch`, augmented like the images.
         index_S: Which of the expert images each sentence was dictated on, int64.
         rows: The same as rows of the store.
+        tokens: Their token ids and masks, (S, l): a report's padding would be most of a sentence. Empty for S = 0.
     """
 
     heatmap_STHW: Tensor
     index_S: Tensor
     rows: list[int]
+    tokens: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 SeenSentence = tuple[str, tuple[Fixation, ...]]

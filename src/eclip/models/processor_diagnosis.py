@@ -98,7 +98,7 @@ def diagnose_model(
     chosen = np.unique(np.linspace(0, len(annotated) - 1, min(images, len(annotated))).round().astype(int))
     preprocessing = model.encoder.preprocessing
     loader = ExpertLoader(store, size=preprocessing.size, slices=processor.config.slices)
-    expert, _ = loader(annotated[chosen], 0)
+    expert, *_ = loader(annotated[chosen], 0)
     if len(expert.rows) < 2:
         raise InputError(
             f"{store.path}: {len(expert.rows)} annotated studies here; a diagnosis takes two or more"

@@ -38,7 +38,7 @@ def share(batch, rank):
         return np.array_split(np.arange(rows), RANKS)[rank]
 
     plain, experts = own(len(batch.image_B1HW)), own(len(batch.expert.rows) if batch.expert else 0)
-    texts = np.concatenate([plain, PLAIN + experts])
+    rows = texts = np.concatenate([plain, PLAIN + experts])
     expert = None
     if batch.expert is not None:
         values = {field.name: getattr(batch.expert, field.name) for field in dataclasses.fields(batch.expert)}
@@ -50,15 +50,16 @@ def share(batch, rank):
         }
         expert = dataclasses.replace(batch.expert, **own_values)
         if sentences is not None:  # the one of each expert image
-            texts = np.concatenate([texts, PLAIN + len(batch.expert.rows) + experts])
+            rows = np.concatenate([texts, PLAIN + len(batch.expert.rows) + experts])
             expert.sentences = dataclasses.replace(
                 sentences,
                 heatmap_STHW=sentences.heatmap_STHW[experts],
                 index_S=torch.arange(len(experts)),
                 rows=expert.rows,
+                tokens={name: value[experts] for name, value in sentences.tokens.items()},
             )
     tokens = {name: value[texts] for name, value in batch.tokens.items()}
-    keys = batch.key_N2[texts] if batch.key_N2 is not None else None
+    keys = batch.key_N2[rows] if batch.key_N2 is not None else None
     return Batch(batch.step, batch.image_B1HW[plain], tokens, expert, keys)
 
 

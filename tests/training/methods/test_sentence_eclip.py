@@ -52,7 +52,8 @@ def loss_loop(eclip, batch, shares):
         view = eclip.heatmap_processor(image, heatmap[None])
         views.append(shares[i] * image + (1 - shares[i]) * view)
     v = F.normalize(torch.cat([encoder.encode_image(view) for view in views]), dim=1)
-    t, scale, total = encoder.encode_text(batch.tokens), encoder.scale, 0.0
+    t = torch.cat([encoder.encode_text(tokens) for tokens in (batch.tokens, sentences.tokens)])
+    scale, total = encoder.scale, 0.0
     for i in range(len(v)):
         for own, others in ((v, t), (t, v)):
             below = [
@@ -95,13 +96,13 @@ def test_equal_reports_are_no_negatives_on_ordinary_steps_either():
 
 def test_without_a_usable_sentence_a_step_is_that_of_eclip():
     batch = small_batch(WARM, experts=3, sentences=True)
-    batch.tokens = {name: ids[:7] for name, ids in batch.tokens.items()}
     batch.key_N2 = batch.key_N2[:7]
     batch.expert.sentences = dataclasses.replace(
         batch.expert.sentences,
         heatmap_STHW=batch.expert.sentences.heatmap_STHW[:0],
         index_S=batch.expert.sentences.index_S[:0],
         rows=[],
+        tokens={},
     )
     torch.testing.assert_close(method()(batch).total, method(EclipConfig)(batch).total)
 

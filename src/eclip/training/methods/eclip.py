@@ -148,7 +148,7 @@ class Eclip(Method):
         """The contrast of images, then expert views, with their texts."""
         encoder = self.encoder
         image_ND = torch.cat([encoder.encode_image(pixels) for pixels in self._passes(image, views)])
-        text_ND = encoder.encode_text(batch.tokens)
+        text_ND = self.encode_texts(batch)
         plain = len(image)
         return StepLosses(
             {"contrastive": self._contrast(image_ND, text_ND, batch)},

@@ -68,7 +68,7 @@ class GazeGuided(ExpertAsData):
         """Symmetric InfoNCE of the pairs, and what the gaze adds on steps with annotated images."""
         features = self.encoder.image_features(self.images(batch))
         image_ND = F.normalize(features.pooled.float(), dim=-1)
-        text_ND = self.encoder.encode_text(batch.tokens)
+        text_ND = self.encode_texts(batch)
         paired = len(image_ND) if self.pairs else len(batch.image_B1HW)
         losses = self.contrasted(batch, image_ND[:paired], text_ND[:paired])
         if batch.expert is not None:

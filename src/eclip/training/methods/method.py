@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from eclip.annotations.sentences import LEAD
@@ -117,6 +118,14 @@ class Method(nn.Module):
     def forward(self, batch: Batch) -> StepLosses:
         """The losses of one step."""
         raise AssertionError(f"{type(self).__name__} has no losses")
+
+    def encode_texts(self, batch: Batch) -> Tensor:
+        """Unit vectors (B + E + S, D) of a batch's texts, those of sentences last."""
+        text_ND = self.encoder.encode_text(batch.tokens)
+        sentences = batch.expert.sentences if batch.expert is not None else None
+        if sentences is None or not sentences.rows:
+            return text_ND
+        return torch.cat([text_ND, self.encoder.encode_text(sentences.tokens)])
 
     def learning_rate_factors(self) -> Iterator[tuple[nn.Module, float]]:
         """Modules whose learning rate is not the common one, and by what factor it differs."""
