@@ -32,7 +32,9 @@ def test_fifty_steps_follow_the_golden_curve(recipe, phantom_store, tmp_path, re
     if request.config.getoption("--regenerate-golden"):
         path.write_text("".join(f"{step} {loss!r}\n" for step, loss in enumerate(losses)))
     expected = np.loadtxt(path)[:, 1]
-    # Rounding differs between processors and grows: the same commit, on the processor that the curves are from and on
-    # another, was 5e-7 apart at step 3, 2e-4 at step 4, 1e-2 at step 49.
-    np.testing.assert_allclose(losses[:4], expected[:4], rtol=1e-5)
-    np.testing.assert_allclose(losses, expected, rtol=2e-2)
+    # Rounding differs between processors and grows, for Adam's first steps have the size of the learning rate however
+    # small a gradient is. The same commit on two processors was 2e-6 apart at step 2, 4e-4 at step 3, up to 8e-2 later;
+    # means of ten steps were up to 1.4e-2 apart.
+    np.testing.assert_allclose(losses[:3], expected[:3], rtol=1e-5)
+    tens, expected_tens = (np.reshape(curve, (-1, 10)).mean(1) for curve in (losses, expected))
+    np.testing.assert_allclose(tens, expected_tens, rtol=3e-2)
