@@ -11,12 +11,15 @@ import pytest
 STUDY = Path(__file__).parents[1] / "benchmarks" / "phantom_study"
 sys.path.insert(0, str(STUDY))
 
-import damage  # noqa: E402
-import grid  # noqa: E402 (a benchmark, not a package)
+import damage  # noqa: E402 (a benchmark, not a package)
+import grid  # noqa: E402
+import page  # noqa: E402
+import record  # noqa: E402
 import runs  # noqa: E402
 
 from eclip.annotations.annotation import Fixation  # noqa: E402
 from eclip.data.store import Store  # noqa: E402
+from eclip.evaluation.bootstrap import Replicates  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +39,83 @@ def test_one_seed_of_the_main_part(out):
     counts = table.groupby("arm")["metric"].nunique()
     assert counts.min() > 30
     assert table["value"].notna().all()
-    page = (out / "main.html").read_text()
-    assert all(arm in page for arm in grid.MAIN)
-    assert "This is a phantom" in page
-    assert (out / "main.md").read_text().count("\n") == 2 + len(grid.MAIN)
+    html = (out / "main.html").read_text()
+    assert all(arm in html for arm in grid.MAIN)
+    assert "This is a phantom" in html
+    assert "no arm has two seeds" in html
+    assert sum(line.startswith("| ") for line in (out / "main.md").read_text().splitlines()) == 2 + len(
+        grid.MAIN
+    )
+    assert not any((out / "runs").iterdir())
     before = (out / "main.parquet").read_bytes()
-    assert "0 runs to do" in start(out, "--part", "main", "--seeds", "1")
-    assert (out / "main.parquet").read_bytes() == before
+    for jobs in ("0", "2"):
+        printed = start(out, "--part", "main", "--seeds", "1", "--jobs", jobs)
+        assert ("0 runs to do" in printed) == (jobs == "2")
+        assert (out / "main.parquet").read_bytes() == before
+
+
+def test_pages_of_runs_that_are_not_there(out, tmp_path):
+    command = [sys.executable, str(STUDY), "--results", str(tmp_path), "--jobs", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "no run of part main is recorded" in ended.stderr
+
+
+def recorded(arm, seed, value, fraction=0.1):
+    draw = np.random.default_rng([seed, round(1000 * value)])
+    number = Replicates(
+        value=value,
+        draws_B=value + 0.01 * draw.standard_normal(record.DRAWS),
+        left_out_G=value + 0.001 * draw.standard_normal(200),
+        patients=500,
+        n=900,
+        direction="higher",
+    )
+    run = grid.Run(arm=arm, seed=seed, fraction=fraction)
+    return record.Record(
+        run=run,
+        seconds=1.5,
+        metrics=dict.fromkeys(runs.SHOWN, value),
+        drawn=dict.fromkeys(runs.SHOWN, number),
+    )
+
+
+def test_a_record_holds_until_a_setting_changes(tmp_path):
+    kept = recorded("clip", 3, 0.25)
+    kept.write(tmp_path, grid.FAST)
+    again = record.read(kept.run, grid.FAST, tmp_path)
+    assert (again.run, again.seconds, again.metrics) == (kept.run, kept.seconds, kept.metrics)
+    for key, number in kept.drawn.items():
+        np.testing.assert_allclose(again.drawn[key].draws_B, number.draws_B, atol=1e-4)
+        np.testing.assert_allclose(again.drawn[key].left_out_G, number.left_out_G, atol=3e-6)
+        assert again.drawn[key].patients == 500
+    assert record.read(grid.Run(arm="clip", seed=3, fraction=0.5), grid.FAST, tmp_path) is not None
+    assert record.read(grid.Run(arm="clip", seed=4), grid.FAST, tmp_path) is None
+    assert record.read(kept.run, grid.FULL, tmp_path) is None
+
+
+def test_the_spread_of_runs_is_pooled_over_arms():
+    """Against the residuals of a one-way analysis of variance; runs without annotations count once."""
+    values = {"clip": [0.30, 0.34], "naive": [0.31, 0.37, 0.34], "eclip": [0.4]}
+    records = [
+        recorded(arm, seed, value, fraction)
+        for fraction in (0.1, 0.5)
+        for arm, own in values.items()
+        for seed, value in enumerate(own)
+    ]
+    found = page._spread(records, page.CURVE)
+    squares = 0.02**2 * 2 + 2 * (0.03**2 * 2)
+    assert found.freedom == 1 + 2 * 2
+    assert found.variance == pytest.approx(squares / 5)
+    assert found.of(2, 3) == ((pytest.approx(squares / 5 * (1 / 2 + 1 / 3)), 5),)
+    assert page._spread([recorded("eclip", 0, 0.4)], page.CURVE).of(1, 1) == ()
+
+
+def test_the_records_in_the_repository_are_of_the_present_study():
+    planned = {record.path_of(run, STUDY / "results"): run for part in grid.PARTS for run in grid.plan(part)}
+    for path in (STUDY / "results").iterdir():
+        assert path in planned
+        assert record.read(planned[path], grid.FULL, STUDY / "results") is not None, path
 
 
 def test_a_store_has_the_share_of_annotations_that_was_asked_for(out):

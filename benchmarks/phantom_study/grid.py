@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from damage import DAMAGE
 
+from eclip.models.heatmap_processor import HeatmapProcessorConfig
 from eclip.recipes import phantom
 from eclip.training.config import TrainConfig
 from eclip.training.curriculum import ALWAYS
@@ -58,8 +60,9 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Of its folder."""
-        return f"{self.arm}_annotated-{self.fraction:g}_train-{self.train:g}_seed-{self.seed}"
+        """Of its files. What sees no annotations is one run, whatever share of the studies has some."""
+        share = "" if self.arm in BLIND else f"_annotated-{self.fraction:g}"
+        return f"{self.arm.replace(', ', '-').replace(' ', '-')}{share}_train-{self.train:g}_seed-{self.seed}"
 
     @property
     def damage(self) -> str:
@@ -70,6 +73,9 @@ class Run:
 
 DAMAGED = "gaze-grounding"
 """The method that is given worse gaze."""
+
+BLIND = ("clip", "clip, equal images")
+"""Arms that see no annotations."""
 
 
 def _arm(method: str, steps: float = 1.0, **settings: object) -> Callable[[Grid], TrainConfig]:
@@ -87,33 +93,35 @@ def _arm(method: str, steps: float = 1.0, **settings: object) -> Callable[[Grid]
     return config
 
 
+_EVERY_STEP = {"curriculum": ALWAYS, "priming_weight": 0.0}
+
 ARMS: dict[str, Callable[[Grid], TrainConfig]] = {
     "clip": _arm("clip"),
     "clip, equal images": _arm("clip", 1.5),
     "expert-as-data": _arm("expert-as-data", curriculum=ALWAYS),
-    "eclip": _arm("eclip"),
-    "eclip, shuffled": _arm("eclip", heatmaps="shuffled"),
-    "eclip, random": _arm("eclip", heatmaps="random"),
-    "eclip, uniform": _arm("eclip", heatmaps="uniform"),
+    "naive, mask": _arm("naive", processor=HeatmapProcessorConfig(kind="mask"), processor_lr=1.0),
+    "naive, convolution": _arm("naive", processor=HeatmapProcessorConfig(kind="convolution")),
     "naive": _arm("naive"),
+    "eclip, E M": _arm("eclip", **_EVERY_STEP),
+    "eclip, E M C": _arm("eclip", priming_weight=0.0),
+    "eclip": _arm("eclip"),
+    "eclip, random": _arm("eclip", heatmaps="random"),
     "m3mix": _arm("m3mix"),
     "dacl": _arm("dacl"),
     "gaze-pooling": _arm("gaze-pooling"),
-    "gaze-pooling, shuffled": _arm("gaze-pooling", heatmaps="shuffled"),
-    "gaze-pooling, uniform": _arm("gaze-pooling", heatmaps="uniform"),
-    "gaze-pooling, centre": _arm("gaze-pooling", heatmaps="centre"),
-    "gaze-pooling, weight 1": _arm("gaze-pooling", weight=1.0),
-    "gaze-pooling, weight 2": _arm("gaze-pooling", weight=2.0),
     "gaze-attention": _arm("gaze-attention"),
-    "gaze-grounding": _arm("gaze-grounding"),
-    "gaze-grounding, shuffled": _arm("gaze-grounding", heatmaps="shuffled"),
-    "gaze-grounding, uniform": _arm("gaze-grounding", heatmaps="uniform"),
-    "gaze-grounding, sentences alone": _arm("gaze-grounding", guess_weight=0.0),
     "sentence-eclip": _arm("sentence-eclip"),
+    "gaze-grounding": _arm("gaze-grounding"),
+    "gaze-grounding, sentences alone": _arm("gaze-grounding", guess_weight=0.0),
+    "gaze-grounding, centre": _arm("gaze-grounding", heatmaps="centre"),
+    "gaze-grounding, uniform": _arm("gaze-grounding", heatmaps="uniform"),
+    "gaze-grounding, shuffled": _arm("gaze-grounding", heatmaps="shuffled"),
     **{f"{DAMAGED}, {kind}": _arm(DAMAGED) for kind in DAMAGE},
 }
-"""All see every training pair as an ordinary one; those with "equal images" train longer instead of seeing annotated
-studies a second time."""
+"""All see every training pair as an ordinary one; the one with "equal images" trains longer instead of seeing annotated
+studies a second time. `naive` is the paper's ablation "+E"; "E M" and "E M C" add mixup and curriculum, and `eclip`
+priming."""
+
 
 MAIN = (
     "clip",
@@ -127,22 +135,23 @@ MAIN = (
 
 def plan(name: str) -> list[Run]:
     """The runs of a part of the study, in the order in which they are done: a seed at a time."""
+    whole = [arm for arm in ARMS if not Run(arm=arm).damage]
     if name == "main":
         return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in MAIN]
     if name == "choose":
-        arms = [arm for arm in ARMS if arm.startswith(("clip", "expert", "gaze", "sentence"))]
+        arms = [arm for arm in whole if arm.startswith(("clip", "expert", "gaze", "sentence"))]
         return [Run(arm=arm, seed=seed) for seed in CHOOSING for arm in arms]
     if name == "table":
-        return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in ARMS]
+        return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in whole]
     if name == "quality":
-        arms = [DAMAGED, *(f"{DAMAGED}, {kind}" for kind in (*DAMAGE, "shuffled", "uniform"))]
+        arms = ["clip", DAMAGED, *(f"{DAMAGED}, {kind}" for kind in (*DAMAGE, "shuffled", "uniform"))]
         return [Run(arm=arm, seed=seed) for seed in CONFIRMING for arm in arms]
     if name == "fractions":
         return [
             Run(arm=arm, fraction=fraction, seed=seed)
             for seed in CONFIRMING
             for fraction in (0.01, 0.05, 0.1, 0.5, 1.0)
-            for arm in ("clip", "expert-as-data", "eclip", "gaze-grounding", "gaze-grounding, uniform")
+            for arm in ("clip", "expert-as-data", "eclip", "gaze-grounding")
         ]
     if name == "sizes":
         return [
@@ -157,6 +166,6 @@ def plan(name: str) -> list[Run]:
 PARTS = ("main", "choose", "table", "quality", "fractions", "sizes")
 
 
-def described(grid: Grid) -> dict[str, object]:
-    """For JSON."""
-    return asdict(grid)
+def settings(run: Run, grid: Grid) -> dict[str, Any]:
+    """All that a run is made of but its seed and data, for JSON."""
+    return {"grid": asdict(grid) | {"widths": list(grid.widths)}, "arm": ARMS[run.arm](grid).to_dict()}

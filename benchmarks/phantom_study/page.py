@@ -1,40 +1,29 @@
-"""What the study found: `results.parquet`, and a page with tables, intervals and curves.
+"""What the study found: `PART.parquet`, and a page with tables, intervals and curves.
 
-Values are means over seeds. Differences are paired: each arm minus another on the same test studies, with the interval
-of `eclip compare` for several training runs of a model (patients drawn, and the spread between runs, with Welch's
-degrees of freedom). p is not corrected for the number of arms.
+Values are means over seeds. Differences are paired: each arm minus another on the same test studies, under the same
+draws of patients, with the spread between training runs. Seeds are few and arms many, so that spread is pooled over
+all arms, as in an analysis of variance: it is taken to be the same in all, and an arm with one seed has an interval,
+too. Nothing is corrected for the number of arms.
 """
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import numpy as np
 import pandas as pd
-from grid import ARMS, Grid, Run, described
-from runs import done
+from grid import ARMS, DAMAGED, Grid
+from record import Record
+from runs import SHOWN
 
-from eclip.evaluation.bootstrap import Replicates
-from eclip.evaluation.differences import measured
+from eclip.evaluation.bootstrap import Replicates, metric, over_runs
 from eclip.evaluation.figures import SERIES, Line, interval_chart, line_chart
 from eclip.evaluation.paired import difference
-from eclip.evaluation.results import Evaluation
-from eclip.evaluation.statistics import Metric
+from eclip.evaluation.statistics import Difference, Metric
 
-SHOWN = {
-    "zero-shot/accuracy": "Accuracy",
-    "zero-shot/macro_f1": "Macro F1",
-    "zero-shot/auroc": "AUROC",
-    "linear-probe/auroc@100%": "Probe AUROC",
-    "retrieval/image_to_text_recall@10": "R@10",
-    "embedding-quality/alignment": "Alignment",
-    "embedding-quality/uniformity_joint": "Uniformity",
-    "embedding-quality/modality_gap": "Gap",
-    "grounding/sentence_auc_judd": "Sentence AUC",
-    "grounding/region_contrast_to_noise": "Region CNR",
-}
 LOWER = (
     "embedding-quality/alignment",
     "embedding-quality/uniformity_joint",
@@ -44,43 +33,51 @@ AGAINST = (
     "clip",
     "clip, equal images",
     "expert-as-data",
-    "gaze-grounding, shuffled",
-    "gaze-grounding, uniform",
+    f"{DAMAGED}, uniform",
+    DAMAGED,
 )
 CURVE = "zero-shot/macro_f1"
 
 
-def write(out: Path, runs: Sequence[Run], grid: Grid, *, part: str) -> pd.DataFrame:
-    """Write `PART.parquet`, `PART.html` and `PART.md` of the runs that are done.
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Variance of a number between training runs of one arm, pooled over arms, and its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+    def of(self, *counts: int) -> tuple[tuple[float, int], ...]:
+        """Of a mean over so many runs, or of the difference of two; nothing if no arm has two runs."""
+        return ((self.variance * sum(1 / n for n in counts), self.freedom),) if self.freedom else ()
+
+
+def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> pd.DataFrame:
+    """Write `PART.parquet`, `PART.html` and `PART.md`.
+
+    Args:
+        records: Of the runs of the part that are done; a run without annotations counts for each share of them.
+        grid: The sizes of the study.
+        out: Folder.
+        part: Its name.
 
     Returns:
         The table, a row a run and metric.
     """
-    rows = [row for run in runs if (row := done(out, run, grid)) is not None]
     table = pd.DataFrame(
         [
-            {
-                **{k: row[k] for k in ("arm", "fraction", "train", "seed", "seconds")},
-                "metric": metric,
-                "value": value,
-            }
-            for row in rows
-            for metric, value in row["metrics"].items()
+            asdict(record.run) | {"seconds": record.seconds, "metric": name, "value": value}
+            for record in records
+            for name, value in record.metrics.items()
         ]
     )
+    out.mkdir(parents=True, exist_ok=True)
     table.to_parquet(out / f"{part}.parquet", index=False)
-    sections = []
-    for (fraction, train), group in table.groupby(["fraction", "train"]):
-        of_arm = {
-            arm: [
-                run
-                for run in runs
-                if (run.arm, run.fraction, run.train) == (arm, fraction, train) and run.seed in seeds
-            ]
-            for arm, seeds in group.groupby("arm")["seed"].unique().items()
-        }
-        of_arm = {arm: of_arm[arm] for arm in ARMS if arm in of_arm}
-        sections.append(_section(out, of_arm, group, fraction, train))
+    spreads = {key: _spread(records, key) for key in SHOWN}
+    cells = {(record.run.fraction, record.run.train) for record in records}
+    sections = [
+        _section([r for r in records if (r.run.fraction, r.run.train) == cell], *cell, spreads)
+        for cell in sorted(cells)
+    ]
     curves = [_curve(table, axis) for axis in ("fraction", "train") if len(set(table[axis])) > 1]
     template = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
@@ -91,72 +88,86 @@ def write(out: Path, runs: Sequence[Run], grid: Grid, *, part: str) -> pd.DataFr
         curves=curves,
         shown=SHOWN,
         lower=LOWER,
-        grid=json.dumps(described(grid)),
-        runs=len(rows),
+        grid=json.dumps(asdict(grid)),
+        runs=len({record.run.name for record in records}),
+        freedom=spreads[CURVE].freedom,
     )
     (out / f"{part}.html").write_text(page, encoding="utf-8")
     (out / f"{part}.md").write_text("\n".join(_markdown(section) for section in sections), encoding="utf-8")
     return table
 
 
-def _markdown(section: Mapping[str, Any]) -> str:
-    """The means of a section, and macro F1 minus that of the first arm, for a log or an issue."""
-    first = section["tables"][0] if section["tables"] else None
-    head = ["", *(f"{label}{' ↓' if m in LOWER else ''}" for m, label in SHOWN.items()), "seeds"]
-    head += [f"macro F1 − {first['base']}"] if first else []
-    rows = [head, ["---"] * len(head)]
-    for row in section["rows"]:
-        cells = [row["arm"], *(f"{row['cells'][m][0]:.3f}" for m in SHOWN), str(row["seeds"])]
-        d = first["found"].get(row["arm"], {}).get(CURVE) if first else None
-        rows.append([*cells, f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})" if d else ""])
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
-
-
-def measured_arms(out: Path, of_arm: Mapping[str, Sequence[Run]]) -> dict[str, Mapping[str, Replicates]]:
-    """What is shown of each arm, over its runs, under the same draws of patients."""
-    models = [
-        [Evaluation.read(out / "runs" / run.name / "evaluation") for run in runs] for runs in of_arm.values()
-    ]
-    return dict(zip(of_arm, measured(models, seed=0, keys=SHOWN), strict=True))
+def _spread(records: Sequence[Record], key: str) -> Spread:
+    """Over all arms, shares and sizes."""
+    cells: dict[tuple[str, float, float], dict[str, float]] = {}
+    for record in records:
+        run = record.run
+        cells.setdefault((run.arm, run.fraction, run.train), {})[run.name] = record.metrics[key]
+    distinct = {tuple(sorted(cell)): list(cell.values()) for cell in cells.values()}.values()
+    freedom = sum(len(values) - 1 for values in distinct)
+    squares = sum(float(np.var(values)) * len(values) for values in distinct)
+    return Spread(squares / max(freedom, 1), freedom)
 
 
 def _section(
-    out: Path, of_arm: Mapping[str, Sequence[Run]], group: pd.DataFrame, fraction: float, train: float
+    records: Sequence[Record], fraction: float, train: float, spreads: Mapping[str, Spread]
 ) -> dict[str, Any]:
-    values = group.pivot_table(index=["arm", "seed"], columns="metric", values="value")
-    rows = []
-    for arm, runs in of_arm.items():
-        own = values.loc[arm]
-        cells = {
-            m: (float(own[m].mean()), float(own[m].std(ddof=1)) if len(own) > 1 else np.nan) for m in SHOWN
+    of_arm = {arm: [r for r in records if r.run.arm == arm] for arm in ARMS}
+    of_arm = {arm: own for arm, own in of_arm.items() if own}
+    numbers = {
+        arm: {key: over_runs([record.drawn[key] for record in own]) for key in SHOWN}
+        for arm, own in of_arm.items()
+    }
+    rows = [
+        {
+            "arm": arm,
+            "seeds": len(own),
+            "cells": {
+                key: metric(replace(numbers[arm][key], runs=spreads[key].of(len(own)))) for key in SHOWN
+            },
         }
-        rows.append({"arm": arm, "seeds": len(runs), "cells": cells})
-    tables, numbers = [], measured_arms(out, of_arm)
+        for arm, own in of_arm.items()
+    ]
+    tables = []
     for base in [arm for arm in AGAINST if arm in of_arm]:
         found = {
-            arm: {key: difference(numbers[base][key], own[key]) for key in SHOWN if key in own}
-            for arm, own in numbers.items()
+            arm: {
+                key: _difference(
+                    numbers[base][key], numbers[arm][key], spreads[key].of(len(of_arm[base]), len(own))
+                )
+                for key in SHOWN
+            }
+            for arm, own in of_arm.items()
             if arm != base
         }
         chart = interval_chart(
-            [
-                (
-                    arm,
-                    Metric(
-                        value=d[CURVE].value,
-                        low=d[CURVE].low,
-                        high=d[CURVE].high,
-                        n=1,
-                        direction="higher",
-                        chance=0.0,
-                    ),
-                )
-                for arm, d in found.items()
-            ],
-            title=f"macro F1, minus {base}",
+            [(arm, _as_metric(d[CURVE])) for arm, d in found.items()], title=f"macro F1, minus {base}"
         )
         tables.append({"base": base, "found": found, "chart": chart})
     return {"fraction": fraction, "train": train, "rows": rows, "tables": tables}
+
+
+def _difference(base: Replicates, other: Replicates, spread: tuple[tuple[float, int], ...]) -> Difference:
+    return difference(replace(base, runs=()), replace(other, runs=spread))
+
+
+def _as_metric(d: Difference) -> Metric:
+    return Metric(value=d.value, low=d.low, high=d.high, n=d.n, direction=d.direction, chance=0.0)
+
+
+def _markdown(section: Mapping[str, Any]) -> str:
+    """The means of a section with their intervals, and macro F1 minus that of each base, for a log or an issue."""
+    bases = [table["base"] for table in section["tables"]]
+    head = ["", "seeds", *(f"{label}{' ↓' if key in LOWER else ''}" for key, label in SHOWN.items())]
+    head += [f"macro F1 − {base}" for base in bases]
+    rows = [head, ["---"] * len(head)]
+    for row in section["rows"]:
+        means = [f"{m.value:.3f} ({m.low:.3f} to {m.high:.3f})" for m in row["cells"].values()]
+        gaps = [table["found"].get(row["arm"], {}).get(CURVE) for table in section["tables"]]
+        against = [f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})" if d else "" for d in gaps]
+        rows.append([row["arm"], str(row["seeds"]), *means, *against])
+    title = f"{section['fraction']:.0%} annotated, {section['train']:.0%} of the training studies"
+    return f"{title}\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
 def _curve(table: pd.DataFrame, axis: str) -> tuple[str, str, list[str]]:

@@ -1,19 +1,19 @@
-"""Doing the runs: cached by what they are made of, several at a time, going on where they were stopped."""
+"""Doing the runs: several at a time, and none that is recorded."""
 
-import hashlib
-import json
 import os
 import shutil
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from damage import damaged
-from grid import ARMS, Grid, Run, described
+from grid import ARMS, Grid, Run
+from record import Record, read
 
 from eclip.annotations.annotation import Annotation
 from eclip.data.build import build
@@ -22,6 +22,19 @@ from eclip.data.sources.mimic_cxr import MimicCxr
 from eclip.data.store import Store, Study, write_store
 
 TASKS = ("zero-shot", "linear-probe", "retrieval", "embedding-quality", "grounding")
+SHOWN = {
+    "zero-shot/accuracy": "Accuracy",
+    "zero-shot/macro_f1": "Macro F1",
+    "zero-shot/auroc": "AUROC",
+    "linear-probe/auroc@100%": "Probe AUROC",
+    "retrieval/image_to_text_recall@10": "R@10",
+    "embedding-quality/alignment": "Alignment",
+    "embedding-quality/uniformity_joint": "Uniformity",
+    "embedding-quality/modality_gap": "Gap",
+    "grounding/sentence_auc_judd": "Sentence AUC",
+    "grounding/region_contrast_to_noise": "Region CNR",
+}
+"""What the page shows, and names."""
 
 
 def whole_store(out: Path, grid: Grid) -> Path:
@@ -75,70 +88,65 @@ def thinned_store(out: Path, whole: Path, run: Run) -> Path:
     return folder
 
 
-def done(out: Path, run: Run, grid: Grid) -> dict[str, object] | None:
-    """The row of a run that was done with these settings."""
-    path = out / "runs" / run.name / "row.json"
-    if not path.is_file():
-        return None
-    row = json.loads(path.read_text())
-    return row if row["settings"] == _settings(run, grid) else None
-
-
-def do(out: Path, whole: Path, run: Run, grid: Grid) -> dict[str, object]:
-    """Train and judge one run; leaves its evaluation and `row.json`, and not its weights."""
+def do(run: Run, *, out: Path, whole: Path, results: Path, grid: Grid) -> Record:
+    """Train and judge one run; leaves its record alone."""
     import torch
 
     torch.set_num_threads(1)
+    from eclip.evaluation.differences import measured
     from eclip.evaluation.evaluate import evaluate
+    from eclip.evaluation.results import Evaluation
     from eclip.models.model import load
     from eclip.training.train import train
 
     folder = out / "runs" / run.name
     shutil.rmtree(folder, ignore_errors=True)
-    data = thinned_store(out, whole, run)
     config = ARMS[run.arm](grid)
     config.seed = run.seed
+    data = thinned_store(out, whole, run)
     start = time.perf_counter()
-    train(config, data=data, out=folder / "run", recipe=f"phantom study: {run.arm}")
-    trained = time.perf_counter() - start
-    model = load(folder / "run")
+    train(config, data=data, out=folder, recipe=f"phantom study: {run.arm}")
+    seconds = time.perf_counter() - start
     store = Store.open(whole)  # the same test studies for all, so that runs can be paired
-    results = evaluate(model, store, out=folder / "evaluation", tasks=TASKS, seed=0)
-    shutil.rmtree(folder / "run")
-    numbers = {f"{task}/{name}": metric["value"] for task in TASKS for name, metric in results[task].items()}
-    row = {
-        "settings": _settings(run, grid),
-        "arm": run.arm,
-        "fraction": run.fraction,
-        "train": run.train,
-        "seed": run.seed,
-        "seconds": round(trained, 1),
-        "metrics": numbers,
-    }
-    (folder / "row.json").write_text(json.dumps(row, indent=1) + "\n")
-    return row
+    judged = evaluate(load(folder), store, out=folder / "evaluation", tasks=TASKS, seed=0)
+    record = Record(
+        run=run,
+        seconds=seconds,
+        metrics={
+            f"{task}/{name}": metric["value"] for task in TASKS for name, metric in judged[task].items()
+        },
+        drawn=measured([[Evaluation.read(folder / "evaluation")]], seed=0, keys=SHOWN)[0],
+    )
+    record.write(results, grid)
+    shutil.rmtree(folder)
+    return record
 
 
-def do_all(out: Path, runs: Iterable[Run], grid: Grid, *, jobs: int) -> None:
-    """Do what is not done yet."""
+def do_all(runs: Iterable[Run], grid: Grid, *, out: Path, results: Path, jobs: int) -> None:
+    """Do what is not recorded yet.
+
+    Args:
+        runs: In this order.
+        grid: The sizes of the study.
+        out: Folder for the phantom, the stores, and what is being trained.
+        results: Folder of records.
+        jobs: Processes.
+    """
+    to_do = [run for run in {run.name: run for run in runs}.values() if read(run, grid, results) is None]
+    print(f"{len(to_do)} runs to do", flush=True)
+    if not to_do:
+        return
     whole = whole_store(out, grid)
-    open_runs = [run for run in runs if done(out, run, grid) is None]
-    print(f"{len(open_runs)} runs to do", flush=True)
     os.environ |= {"OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    work = partial(do, out=out, whole=whole, results=results, grid=grid)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quiet) as pool:
-        futures = {pool.submit(do, out, whole, run, grid): run for run in open_runs}
-        for number, future in enumerate(as_completed(futures), 1):
-            row, run = future.result(), futures[future]
-            accuracy = row["metrics"]["zero-shot/accuracy"]
+        for number, future in enumerate(as_completed([pool.submit(work, run) for run in to_do]), 1):
+            record = future.result()
+            accuracy = record.metrics["zero-shot/accuracy"]
             print(
-                f"{number}/{len(open_runs)} {run.name}: accuracy {accuracy:.3f}, {row['seconds']} s",
+                f"{number}/{len(to_do)} {record.run.name}: accuracy {accuracy:.3f}, {record.seconds:.0f} s",
                 flush=True,
             )
-
-
-def _settings(run: Run, grid: Grid) -> str:
-    config = {"grid": described(grid), "arm": ARMS[run.arm](grid).to_dict()}
-    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _quiet() -> None:
