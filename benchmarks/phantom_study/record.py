@@ -50,10 +50,10 @@ class Record:
 
 
 _OF_DRAWN = {
-    "draws": lambda number: _from(
+    "draws_minus_value": lambda number: _from(
         number.value, number.draws_B[:DRAWS], digits=4
     ),  # their spread is some 0.01
-    "left_out": lambda number: _from(number.value, number.left_out_G, digits=6),
+    "left_out_minus_value": lambda number: _from(number.value, number.left_out_G, digits=6),
     "patients": lambda number: number.patients,
     "n": lambda number: number.n,
     "direction": lambda number: number.direction,
@@ -88,12 +88,12 @@ def read(run: Run, grid: Grid, folder: Path) -> Record | None:
         drawn={
             row["metric"]: Replicates(
                 value=row["value"],
-                draws_B=row["value"] + np.array(row["draws"], np.float64),
-                left_out_G=row["value"] + np.array(row["left_out"], np.float64),
+                draws_B=row["value"] + np.array(row["draws_minus_value"], np.float64),
+                left_out_G=row["value"] + np.array(row["left_out_minus_value"], np.float64),
                 **{name: row[name] for name in ("patients", "n", "direction", "chance")},
             )
             for row in rows
-            if row["draws"] is not None
+            if row["draws_minus_value"] is not None
         },
     )
 
