@@ -36,5 +36,6 @@ def test_fifty_steps_follow_the_golden_curve(recipe, phantom_store, tmp_path, re
     # small a gradient is. The same commit on two processors was 2e-6 apart at step 2, 4e-4 at step 3, up to 8e-2 later;
     # means of ten steps were up to 1.4e-2 apart.
     np.testing.assert_allclose(losses[:3], expected[:3], rtol=1e-5)
+    np.testing.assert_allclose(losses, expected, rtol=1e-1)
     tens, expected_tens = (np.reshape(curve, (-1, 10)).mean(1) for curve in (losses, expected))
     np.testing.assert_allclose(tens, expected_tens, rtol=3e-2)
