@@ -168,4 +168,4 @@ PARTS = ("main", "choose", "table", "quality", "fractions", "sizes")
 
 def settings(run: Run, grid: Grid) -> dict[str, Any]:
     """All that a run is made of but its seed and data, for JSON."""
-    return {"grid": asdict(grid) | {"widths": list(grid.widths)}, "arm": ARMS[run.arm](grid).to_dict()}
+    return {"grid": asdict(grid), "arm": ARMS[run.arm](grid).to_dict()}

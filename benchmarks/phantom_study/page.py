@@ -51,7 +51,7 @@ class Spread:
         return ((self.variance * sum(1 / n for n in counts), self.freedom),) if self.freedom else ()
 
 
-def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> pd.DataFrame:
+def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> None:
     """Write `PART.parquet`, `PART.html` and `PART.md`.
 
     Args:
@@ -59,9 +59,6 @@ def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> pd.
         grid: The sizes of the study.
         out: Folder.
         part: Its name.
-
-    Returns:
-        The table, a row a run and metric.
     """
     table = pd.DataFrame(
         [
@@ -94,7 +91,6 @@ def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> pd.
     )
     (out / f"{part}.html").write_text(page, encoding="utf-8")
     (out / f"{part}.md").write_text("\n".join(_markdown(section) for section in sections), encoding="utf-8")
-    return table
 
 
 def _spread(records: Sequence[Record], key: str) -> Spread:

@@ -1,4 +1,4 @@
-"""What is kept of a run: a Parquet file of its numbers, some 20 KB.
+"""What is kept of a run: a Parquet file of its numbers, 28 KB.
 
 Those that the page shows come with what becomes of them when patients are drawn, so that runs of different days and
 machines can be compared as pairs, under the same draws, when their models are long gone.
@@ -50,9 +50,7 @@ class Record:
 
 
 _OF_DRAWN = {
-    "draws_minus_value": lambda number: _from(
-        number.value, number.draws_B[:DRAWS], digits=4
-    ),  # their spread is some 0.01
+    "draws_minus_value": lambda number: _from(number.value, number.draws_B[:DRAWS], digits=4),
     "left_out_minus_value": lambda number: _from(number.value, number.left_out_G, digits=6),
     "patients": lambda number: number.patients,
     "n": lambda number: number.n,
@@ -62,7 +60,7 @@ _OF_DRAWN = {
 
 
 def _from(value: float, others: np.ndarray, *, digits: int) -> np.ndarray:
-    """How far they are from the value: short numbers, which pack well."""
+    """How far they are from the value, to a hundredth of their spread: it packs well."""
     return (others - value).round(digits).astype(np.float16)
 
 
