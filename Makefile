@@ -19,7 +19,7 @@ demo: $(STAMP)            ## everything, on generated phantom chest X-rays: runs
 	$(BIN)/eclip demo
 
 test: $(STAMP)            ## the tests that CI runs
-	$(BIN)/pytest -m 'not slow'
+	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile
 
 test-slow: $(STAMP)       ## those that take minutes
 	$(BIN)/pytest -m slow

@@ -54,6 +54,21 @@ def phantom_store(phantom, tmp_path_factory):
     return out
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    """What a process of pytest-xdist counted."""
+    from broken_files import TRIED
+
+    TRIED.update(getattr(node, "workeroutput", {}).get("tried", {}))
+
+
+def pytest_sessionfinish(session):
+    from broken_files import TRIED
+
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tried"] = dict(TRIED)
+
+
 def pytest_terminal_summary(terminalreporter):
     from broken_files import TRIED
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,34 @@ def test_the_spread_of_runs_is_pooled_over_arms():
     assert found.variance == pytest.approx(squares / 5)
     assert found.of(2, 3) == ((pytest.approx(squares / 5 * (1 / 2 + 1 / 3)), 5),)
     assert page._spread([recorded("eclip", 0, 0.4)], page.CURVE).of(1, 1) == ()
+
+
+def test_a_number_that_some_runs_lack_is_that_of_the_others(tmp_path):
+    """Those of runs whose numbers were found to be wrong, and were deleted."""
+    lacking = "grounding/region_contrast_to_noise"
+    records = [
+        recorded(arm, seed, value)
+        for arm, values in {"clip": (0.3, 0.34), "naive": (0.31, 0.37), "eclip": (0.4,)}.items()
+        for seed, value in enumerate(values)
+    ]
+    records = [
+        replace(
+            one,
+            **{
+                part: {k: v for k, v in getattr(one, part).items() if k != lacking}
+                for part in ("metrics", "drawn")
+            },
+        )
+        if one.run.seed == 0
+        else one
+        for one in records
+    ]
+    page.write(records, grid.FAST, out=tmp_path, part="table")
+    rows = [line.split(" | ") for line in (tmp_path / "table.md").read_text().splitlines()]
+    column = next(row.index("Region CNR") for row in rows if "Region CNR" in row)
+    found = {row[0].strip("| "): row[column].split(" ")[0] for row in rows if len(row) > column}
+    assert (found["clip"], found["naive"], found["eclip"]) == ("0.340", "0.370", "–")
+    assert page._spread(records, lacking).freedom == 0
 
 
 def test_the_records_in_the_repository_are_of_the_present_study():

@@ -98,7 +98,8 @@ def _spread(records: Sequence[Record], key: str) -> Spread:
     cells: dict[tuple[str, float, float], dict[str, float]] = {}
     for record in records:
         run = record.run
-        cells.setdefault((run.arm, run.fraction, run.train), {})[run.name] = record.metrics[key]
+        if key in record.metrics:
+            cells.setdefault((run.arm, run.fraction, run.train), {})[run.name] = record.metrics[key]
     distinct = {tuple(sorted(cell)): list(cell.values()) for cell in cells.values()}.values()
     freedom = sum(len(values) - 1 for values in distinct)
     squares = sum(float(np.var(values)) * len(values) for values in distinct)
@@ -111,7 +112,11 @@ def _section(
     of_arm = {arm: [r for r in records if r.run.arm == arm] for arm in ARMS}
     of_arm = {arm: own for arm, own in of_arm.items() if own}
     numbers = {
-        arm: {key: over_runs([record.drawn[key] for record in own]) for key in SHOWN}
+        arm: {
+            key: (over_runs(drawn), len(drawn))
+            for key in SHOWN
+            if (drawn := [record.drawn[key] for record in own if key in record.drawn])
+        }
         for arm, own in of_arm.items()
     }
     rows = [
@@ -119,7 +124,8 @@ def _section(
             "arm": arm,
             "seeds": len(own),
             "cells": {
-                key: metric(replace(numbers[arm][key], runs=spreads[key].of(len(own)))) for key in SHOWN
+                key: metric(replace(number, runs=spreads[key].of(count)))
+                for key, (number, count) in numbers[arm].items()
             },
         }
         for arm, own in of_arm.items()
@@ -128,12 +134,11 @@ def _section(
     for base in [arm for arm in AGAINST if arm in of_arm]:
         found = {
             arm: {
-                key: _difference(
-                    numbers[base][key], numbers[arm][key], spreads[key].of(len(of_arm[base]), len(own))
-                )
-                for key in SHOWN
+                key: _difference(numbers[base][key], number, spreads[key])
+                for key, number in numbers[arm].items()
+                if key in numbers[base]
             }
-            for arm, own in of_arm.items()
+            for arm in of_arm
             if arm != base
         }
         chart = interval_chart(
@@ -143,8 +148,9 @@ def _section(
     return {"fraction": fraction, "train": train, "rows": rows, "tables": tables}
 
 
-def _difference(base: Replicates, other: Replicates, spread: tuple[tuple[float, int], ...]) -> Difference:
-    return difference(replace(base, runs=()), replace(other, runs=spread))
+def _difference(base: tuple[Replicates, int], other: tuple[Replicates, int], spread: Spread) -> Difference:
+    runs = spread.of(base[1], other[1])
+    return difference(replace(base[0], runs=()), replace(other[0], runs=runs))
 
 
 def _as_metric(d: Difference) -> Metric:
@@ -158,7 +164,10 @@ def _markdown(section: Mapping[str, Any]) -> str:
     head += [f"macro F1 − {base}" for base in bases]
     rows = [head, ["---"] * len(head)]
     for row in section["rows"]:
-        means = [f"{m.value:.3f} ({m.low:.3f} to {m.high:.3f})" for m in row["cells"].values()]
+        means = [
+            f"{m.value:.3f} ({m.low:.3f} to {m.high:.3f})" if (m := row["cells"].get(key)) else "–"
+            for key in SHOWN
+        ]
         gaps = [table["found"].get(row["arm"], {}).get(CURVE) for table in section["tables"]]
         against = [f"{d.value:+.3f} ({d.low:+.3f} to {d.high:+.3f})" if d else "" for d in gaps]
         rows.append([row["arm"], str(row["seeds"]), *means, *against])

@@ -163,6 +163,22 @@ def test_gap_of_runs_is_welchs_t_test():
     assert p_value(both) == pytest.approx(stats.ttest_ind(first, second, equal_var=False).pvalue, abs=0.01)
 
 
+@pytest.mark.parametrize("runs", [2, 3, 5])
+def test_p_of_a_gap_of_runs_is_welchs_also_far_from_zero(runs):
+    """Where many tests are corrected for their number, small p values decide."""
+    draw = np.random.default_rng(runs)
+    first, second = np.array([[0.0], [0.4]]) + draw.normal(0, 0.01, (2, runs))
+    both = gap(
+        *(
+            over_runs([replicate({"m": mean(np.full(50, v))}, names(50), seed=0)["m"] for v in values])
+            for values in (first, second)
+        )
+    )
+    theirs = stats.ttest_ind(first, second, equal_var=False).pvalue
+    assert theirs < 0.01
+    assert p_value(both) == pytest.approx(theirs, rel=1e-6)
+
+
 def test_equal_seeds_give_equal_metrics():
     numbers = {"m": mean(np.random.default_rng(0).normal(size=30))}
     patients = [str(i // 2) for i in range(30)]

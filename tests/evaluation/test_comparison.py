@@ -1,5 +1,6 @@
 """Models against each other: from folders, on the same studies or not at all."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from eclip.data.store import Store, write_store
 from eclip.errors import InputError
 from eclip.evaluation.comparison import compare
 from eclip.evaluation.contenders import contenders_of
@@ -95,6 +97,27 @@ def test_other_prompts_are_refused(store, tmp_path):
     assert list(compare([tmp_path / "a", tmp_path / "b"])["models"]["b"]) == [
         "retrieval"
     ]  # nothing was classified
+
+
+@pytest.mark.parametrize("task", ["linear-probe", "subgroups"])
+def test_other_classes_are_refused_wherever_they_count(store, tmp_path, task):
+    studies = [dataclasses.replace(study, sex="FM"[i % 2]) for i, study in enumerate(store)]
+    write_store(tmp_path / "store", studies, source="test")
+    store = Store.open(tmp_path / "store")
+    for name, classes in (("a", "Atelectasis: [a], Edema: [e]"), ("b", "Edema: [e], Cardiomegaly: [c]")):
+        (tmp_path / f"{name}.yaml").write_text(f"classes: {{{classes}}}")
+        evaluate(
+            SpotModel(), store, out=tmp_path / name, prompts=str(tmp_path / f"{name}.yaml"), tasks=[task]
+        )
+    with pytest.raises(InputError, match="same --prompts"):
+        compare([tmp_path / "a", tmp_path / "b"])
+
+
+def test_probes_that_learned_from_other_draws_are_refused(store, tmp_path):
+    for seed in (0, 1):
+        evaluate(SpotModel(), store, out=tmp_path / f"{seed}", tasks=["linear-probe"], seed=seed)
+    with pytest.raises(InputError, match="--seed 1 is not the 0"):
+        compare([tmp_path / "0", tmp_path / "1"])
 
 
 def test_another_ensemble_is_refused(store, tmp_path):

@@ -171,6 +171,19 @@ def test_found_by_equals_a_loop_that_shares_ties(levels):
     assert expected.sum() == pytest.approx(300)
 
 
+def test_copies_of_a_text_are_found_equally_often():
+    """Products of many columns round otherwise in the last ones; a copy must not win by that."""
+    image_ND, text_ND = unit_rows(403, 128), unit_rows(403, 128, seed=1)
+    same = np.arange(403) % 5 < 2
+    image_ND[:, 0] += 1
+    image_ND /= np.linalg.norm(image_ND, axis=1, keepdims=True)
+    text_ND[same] = image_ND.mean(0) / np.linalg.norm(image_ND.mean(0))
+    found_N = found_by(image_ND, text_ND, np.arange(403))
+    assert found_N[same].min() > 10
+    assert np.ptp(found_N[same]) < 0.1  # each is not found by its own image
+    assert found_N.sum() == pytest.approx(4030)
+
+
 def test_hubness_is_the_skewness_of_how_often_each_is_found():
     image_ND, text_ND = unit_rows(60, 8), unit_rows(60, 8, seed=1)
     text_ND[0] = image_ND.mean(0) / np.linalg.norm(image_ND.mean(0))  # near to all

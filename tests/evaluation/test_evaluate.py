@@ -12,6 +12,7 @@ from eclip.errors import InputError
 from eclip.evaluation.context import Context
 from eclip.evaluation.evaluate import evaluate
 from eclip.evaluation.results import Evaluation
+from eclip.evaluation.zero_shot import DECISION
 from small_evaluations import SpotModel
 from small_stores import FINDINGS, small_store, small_study
 
@@ -103,6 +104,54 @@ def test_without_labels_zero_shot_is_left_out_unless_asked_for(tmp_path, capsys)
     assert (tmp_path / "out" / "index.html").is_file()
     with pytest.raises(InputError, match="no labels"):
         evaluate(SpotModel(), store, out=tmp_path / "out", tasks=["zero-shot"])
+
+
+def test_a_label_that_one_split_does_not_list_takes_nothing_from_the_others(tmp_path, prompts):
+    """Stores list what is mentioned: nobody has an edema among those that choose, or among those that are judged."""
+    for silent in ("validate", "test"):
+        whole = list(small_store(tmp_path / f"whole-{silent}", test=40))
+        studies = [
+            dataclasses.replace(s, labels={n: v for n, v in s.labels.items() if n != "Edema"})
+            if s.split == silent
+            else s
+            for s in whole
+        ]
+        write_store(tmp_path / silent, studies, source="test")
+        tasks = ["zero-shot", "linear-probe"]
+        out = tmp_path / f"out-{silent}"
+        evaluate(SpotModel(), Store.open(tmp_path / silent), out=out, prompts=prompts, tasks=tasks)
+        found = Evaluation.read(out).metrics
+        assert {"auroc/Atelectasis", "f1/Atelectasis", "sensitivity/Cardiomegaly"} <= set(found["zero-shot"])
+        assert ("auroc/Edema" in found["zero-shot"]) == (silent == "validate")
+        assert "f1/Edema" not in found["zero-shot"]
+        assert "auroc@100%/Atelectasis" in found["linear-probe"]
+
+
+def test_thresholds_come_from_the_validation_split(store, prompts, tmp_path):
+    """Its labels exchanged, they are others; the labels that are judged exchanged, they are not."""
+    next_of = dict(zip(FINDINGS, (*FINDINGS[1:], FINDINGS[0]), strict=True))
+    exchanged = {
+        split: [
+            dataclasses.replace(s, labels={next_of[n]: v for n, v in s.labels.items()})
+            if s.split == split
+            else s
+            for s in store
+        ]
+        for split in ("validate", "test")
+    }
+    found = {"": store}
+    for split, studies in exchanged.items():
+        write_store(tmp_path / split, studies, source="test")
+        found[split] = Store.open(tmp_path / split)
+    decided = {}
+    for name, one in found.items():
+        out = tmp_path / f"out{name}"
+        evaluate(SpotModel(), one, out=out, prompts=prompts, tasks=["zero-shot"])
+        table = Evaluation.read(out).task("zero-shot")
+        decided[name] = table[[column for column in table if column.startswith(DECISION)]]
+    assert len(decided[""].columns) == 3
+    assert decided["test"].equals(decided[""])
+    assert not decided["validate"].equals(decided[""])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from eclip.annotations import Annotation, Fixation
+from eclip.annotations import Annotation, Fixation, Region
 from eclip.data.store import Store, write_store
 from eclip.errors import InputError
 from eclip.evaluation import grounding, saliency
@@ -87,6 +87,33 @@ def test_fixations_lie_where_the_square_shows_them():
     assert phrase.fixated_F2.tolist() == [[10, 20], [20, 6]]  # the third is beside the square
     assert phrase.map_HW.max() == 1
     assert phrase.text == study.text
+
+
+def region(*corners, label="Edema", kind="box", reader=""):
+    return Annotation(kind=kind, label=label, region=Region(points=corners), reader=reader)
+
+
+def test_a_label_is_one_phrase_with_all_that_is_outlined_under_it():
+    """40 high and 48 wide: the square begins at pixel 4; inside is what lies inside, by pixel."""
+    study = dataclasses.replace(
+        small_study(0, split="test"),
+        annotations=(
+            region((8 / 48, 0.25), (16 / 48, 0.5)),
+            region((32 / 48, 0.25), (40 / 48, 0.5), reader="another"),
+            region((0.0, 0.0), (4 / 48, 1.0), label="Atelectasis"),  # beside the square
+            region((20.4 / 48, 20.4 / 40), (20.6 / 48, 20.6 / 40), label="Lung Lesion"),  # one pixel's centre
+        ),
+    )
+    both, small = [phrase for phrase in grounding.phrases_of(study, SIZE) if phrase.kind == "region"]
+    expected = np.zeros((SIZE, SIZE))
+    expected[10:20, 4:12] = expected[10:20, 28:36] = 1
+    assert both.text == "Edema"
+    np.testing.assert_array_equal(both.map_HW, expected)
+    assert small.text == "Lung Lesion"
+    assert np.argwhere(small.map_HW).tolist() == [[20, 16]]
+    (coarse,) = [phrase for phrase in grounding.phrases_of(study, 10) if phrase.text == "Lung Lesion"]
+    assert np.argwhere(coarse.map_HW).tolist() == [[5, 4]]  # a tenth of it covers no pixel by half
+    assert saliency.pointing_game(both.map_HW, both.map_HW >= grounding.LOOKED) == 1
 
 
 def test_the_centre_stands_as_chance_and_divergence_is_better_low(table):

@@ -64,6 +64,20 @@ def test_the_run_that_it_started_from_counts_too(tmp_path, trained_on):
     assert patients_seen(second, leaky, split="test") == ["patient-40", "patient-5"]
 
 
+def test_a_run_that_it_started_from_and_that_is_gone_is_not_clean(tmp_path, trained_on, monkeypatch):
+    first = run_of(tmp_path / "runs" / "first", trained_on)
+    more, leaky = store_of(tmp_path / "more", [40], "train"), store_of(tmp_path / "leaky", [5, 100])
+    monkeypatch.chdir(tmp_path)
+    for number, start in enumerate((str(first), "runs/first")):
+        run = run_of(tmp_path / f"run{number}", more, start_from=start)
+        assert patients_seen(run, leaky, split="test") == ["patient-5"]
+    shutil.rmtree(first)
+    for number in range(2):
+        assert patients_seen(tmp_path / f"run{number}", leaky, split="test") is None
+    from_hub = run_of(tmp_path / "hub", more, start_from="organisation/model")
+    assert patients_seen(from_hub, leaky, split="test") == []
+
+
 def test_what_cannot_be_checked_is_said(tmp_path, trained_on, capsys):
     run = run_of(tmp_path / "run", trained_on)
     other = store_of(tmp_path / "other", [5])

@@ -128,6 +128,30 @@ def test_a_patient_that_was_learned_from_stops_with_the_id(splits):
         linear_probe.per_sample(judged, leaking, validation, CLASSES, seed=0)
 
 
+def test_shares_are_means_over_the_same_classes(splits):
+    """A class that the first hundredth has no example of counts as guessed."""
+    judged, training, validation = splits
+    order = patients_in_order(training.patient_id, linear_probe.targets(training, CLASSES)[1], seed=0)
+    first = [training.patient_id.index(patient) for patient in order[:3]]
+    label_NC = training.label_NC.copy()
+    label_NC[first, 2] = 0
+    found = values(
+        linear_probe.per_sample(
+            judged, dataclasses.replace(training, label_NC=label_NC), validation, CLASSES, seed=0
+        )
+    )
+    assert found["auroc@1%/C"] == 0.5
+    for at in ("@1%", "@10%", "@100%"):
+        assert found[f"auroc{at}"] == pytest.approx(np.mean([found[f"auroc{at}/{name}"] for name in CLASSES]))
+
+
+def test_a_patient_by_whom_is_chosen_is_not_judged(splits):
+    judged, training, validation = splits
+    leaking = dataclasses.replace(validation, patient_id=["test3", *validation.patient_id[1:]])
+    with pytest.raises(InputError, match=r"in the validation split, .*\(test3\)"):
+        linear_probe.per_sample(judged, training, leaking, CLASSES, seed=0)
+
+
 def test_one_class_alone_cannot_be_learned(splits):
     judged, training, validation = splits
     only = np.where(np.isnan(training.label_NC), np.nan, np.array([1.0, 0.0, 0.0], np.float32))

@@ -99,6 +99,15 @@ def test_equal_texts_tie_in_the_strict_score_and_count_in_the_other():
     )
 
 
+def test_chance_stands_beside_a_median_only_where_it_is_that_of_a_median():
+    case = embeddings(
+        unit_rows(30, 8), unit_rows(30, 8), texts=["Normal."] * 10 + [f"Text {i}." for i in range(20)]
+    )
+    numbers = retrieval.statistics(retrieval.per_sample(case))
+    assert numbers["image_to_text_median_rank"].chance == pytest.approx(15.5)
+    assert numbers["image_to_text_median_rank_any_equal_text"].chance is None
+
+
 def test_images_of_one_study_share_its_report():
     """Two views of a study: its report is one candidate, and either view is right for it."""
     image_ND = np.eye(3, 4, dtype=np.float32)[[0, 1, 2]]

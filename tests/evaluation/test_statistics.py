@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import skew
 from sklearn.metrics import roc_auc_score
 
-from eclip.evaluation.statistics import auroc, average, mean, median
+from eclip.evaluation.statistics import auroc, average, mean, median, skewness
 
 
 def value(statistic, samples=None, *, weights=None):
@@ -27,6 +28,14 @@ def test_mean_and_median_of_weights_are_those_of_the_repeated_values(rows):
         return
     assert value(mean(values), weights=counts) == pytest.approx(repeated.mean(), abs=1e-4)
     assert value(median(values), weights=counts) == pytest.approx(np.median(repeated), abs=1e-9)
+
+
+@pytest.mark.parametrize("level", [0.0, 10.1, 1e6])
+def test_skewness_is_scipys_wherever_the_values_lie_and_of_a_constant_there_is_none(level):
+    values = np.random.default_rng(0).gamma(2, size=50)
+    weights = np.ones((1, 50), np.float32)
+    assert skewness(values + level).of(weights)[0] == pytest.approx(skew(values), rel=1e-6)
+    assert np.isnan(skewness(np.full(50, level)).of(weights)).all()
 
 
 def test_samples_that_are_nan_take_no_part():

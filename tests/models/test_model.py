@@ -245,3 +245,15 @@ def test_an_image_that_is_none_is_named(tmp_path):
     path.write_text("not an image")
     with pytest.raises(InputError, match=r"report\.jpg"):
         small_model().embed_images([path])
+
+
+def test_a_model_whose_weights_are_broken_embeds_nothing(images):
+    """Vectors of NaN are nearest to everything."""
+    model = small_model()
+    with torch.no_grad():
+        for parameter in model.encoder.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(InputError, match="NaN or infinity for 5 of 5 inputs"):
+        model.embed_images(images)
+    with pytest.raises(InputError, match="NaN or infinity for 4 of 4 inputs"):
+        model.embed_texts(TEXTS)

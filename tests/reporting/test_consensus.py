@@ -29,6 +29,12 @@ def test_a_finding_that_enough_reports_state_is_stated():
     assert said(*texts, present_from=0.5) == ["No edema."]  # as many deny it: no word of it
 
 
+def test_sentences_of_another_script_agree_only_where_they_are_alike():
+    assert said("Лёгкие чистые.", "Сердце увеличено.", "Выпот справа.") == []
+    assert said("Лёгкие чистые.", "Лёгкие чистые.", "Выпот справа.") == ["Лёгкие чистые."]
+    assert said("---.", "***.", "Выпот справа.") == []
+
+
 def test_of_those_who_state_it_the_one_most_like_the_others_is_taken():
     texts = ["Right effusion.", "Small right effusion.", "Small right pleural effusion."]
     assert said(*texts) == ["Small right effusion."]

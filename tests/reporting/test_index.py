@@ -126,6 +126,33 @@ def test_an_approximate_index_finds_nearly_all(store, tmp_path, kind, capsys):
     )
 
 
+@pytest.mark.parametrize("rows", [1, 2, 10])
+def test_an_approximate_index_may_be_small(rows, tmp_path):
+    for kind in ("ivf", "hnsw"):
+        approximate.write_approximate(tmp_path / kind, unit_rows(rows, 6), kind, unit_rows(5, 6, seed=1))
+
+
+def test_an_index_that_cannot_be_replaced_stays(index, store, tmp_path, monkeypatch):
+    studies = [dataclasses.replace(study, study_id=f"more-{i}") for i, study in enumerate(store)]
+    write_store(tmp_path / "more", studies, source="test", rejected=[])
+    before = {file.name: file.read_bytes() for file in index.path.iterdir()}
+    rename = type(tmp_path).rename
+
+    def full(self, target):
+        if (self / "manifest.json").is_file() and target == index.path and self.name in new:
+            raise OSError(28, "No space left on device")
+        if self == index.path:
+            new.update(path.name for path in tmp_path.iterdir() if path.name.startswith("."))
+        return rename(self, target)
+
+    new: set[str] = set()
+    monkeypatch.setattr(type(tmp_path), "rename", full)
+    with pytest.raises(InputError, match="cannot be written"):
+        build_index(SpotModel(), Store.open(tmp_path / "more"), index.path, append=True)
+    assert {file.name: file.read_bytes() for file in index.path.iterdir()} == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
 @pytest.mark.parametrize("rows", [3, 400])
 def test_neighbours_are_those_of_a_sort_and_recall_is_their_share(rows, monkeypatch):
     monkeypatch.setattr(approximate, "_ROWS", 70)

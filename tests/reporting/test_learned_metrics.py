@@ -143,6 +143,10 @@ def test_what_is_missing_is_told_in_one_line(monkeypatch, bert):
         with pytest.raises(InputError, match=r"needs the package .*; pip install") as told:
             learned_columns([name], REPORTS, DRAFTS)
         assert "\n" not in str(told.value)
+    quoting = replace(LEARNED["cider"], of=lambda *_: [][len("Jane Roe has a mass.")])
+    monkeypatch.setattr(learned_metrics, "LEARNED", {**LEARNED, "cider": quoting})
+    with pytest.raises(InputError, match=r"failed \(IndexError\)"):  # what it says may be a patient's
+        learned_columns(["cider"], REPORTS, DRAFTS)
     with pytest.raises(InputError, match="its weights: any BERT"):
         learned_columns([f"bertscore:{bert}/nowhere"], REPORTS, DRAFTS)
     with pytest.raises(InputError, match="no such metric; there are cider, bertscore"):

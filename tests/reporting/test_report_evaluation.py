@@ -37,7 +37,7 @@ def index(store, tmp_path_factory):
 
 
 def lines(out):
-    return [json.loads(line) for line in (out / "drafts.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (out / "drafts.jsonl").read_text().split("\n") if line]
 
 
 class Unreliable(ExtractiveGenerator):
@@ -49,7 +49,7 @@ class Unreliable(ExtractiveGenerator):
     def generate(self, cases):
         for number, found in super().generate(cases):
             self.asked.append(cases[number].image_id)
-            failed = Generated(text="", seconds=0.0, error="status 500")
+            failed = Generated(text="", seconds=0.0, error="status 500", again=True)
             yield number, failed if self.fails(cases[number].image_id) else found
 
 
@@ -89,6 +89,7 @@ def test_reports_of_the_patient_are_left_out_though_they_are_in_the_index(store,
     leaking = build_index(SpotModel(), store, tmp_path / "index", split="test")
     drafter = Drafter(leaking, ExtractiveGenerator(), DraftSettings(retrieved=100))
     report_split(SpotModel(), drafter, store, out=tmp_path / "out")
+    assert Evaluation.read(tmp_path / "out").meta["reports_word_for_word_in_index"] == 0
     study_of = {study.image_id: study for study in store}
     for draft in lines(tmp_path / "out"):
         own = study_of[draft["image_id"]]
@@ -160,6 +161,55 @@ def test_what_failed_is_reported_and_a_second_run_completes_it(store, index, tmp
     drafter = Drafter(index, Unreliable(), DraftSettings(retrieved=3))
     with pytest.raises(InputError, match="made with another retrieved"):
         report_split(SpotModel(), drafter, store, out=out, resume=True)
+
+
+def test_an_image_that_there_can_be_no_draft_of_scores_nothing(store, tmp_path, capsys):
+    """The only patient in the index is one of those that are judged."""
+    own = [dataclasses.replace(study, split="train") for study in store if study.split == "test"][:1]
+    write_store(tmp_path / "own", own, source="test", rejected=[])
+    alone = build_index(SpotModel(), Store.open(tmp_path / "own"), tmp_path / "index")
+    out = tmp_path / "out"
+    report_split(SpotModel(), Drafter(alone, ExtractiveGenerator()), store, out=out)
+    first, *others = lines(out)
+    assert (first["report"], first["error"]) == ("", "nothing retrieved")
+    assert all(draft["report"] and not draft["error"] for draft in others)
+    assert "1 of 15 images have no draft and score 0 (nothing retrieved: 1)" in capsys.readouterr().err
+    evaluation = Evaluation.read(out)
+    assert evaluation.meta["images_without_draft"] == 1
+    assert evaluation.task("reports")["rouge_l"][0] == 0
+    assert "None: nothing retrieved." in (out / "index.html").read_text()
+    for name in ("most-frequent", "random", "nearest-report", "nearest-image"):
+        folder = out / "baselines" / name
+        if folder.exists():  # her own report is nobody's baseline
+            assert Evaluation.read(folder).task("reports")["rouge_l"][0] == 0, name
+
+
+def test_what_is_finished_stays_whatever_marks_for_new_lines_it_holds(store, tmp_path):
+    odd = [dataclasses.replace(s, text=f"No edema.\u2028Text\u0085of {s.study_id}.") for s in store]
+    write_store(tmp_path / "odd", odd, source="test", rejected=[])
+    odd = Store.open(tmp_path / "odd")
+    index = build_index(SpotModel(), odd, tmp_path / "index")
+    generator = Unreliable(lambda image_id: image_id.endswith("1"))
+    with pytest.raises(InputError, match="could not be had"):
+        report_split(SpotModel(), Drafter(index, generator), odd, out=tmp_path / "out")
+    finished = {draft["image_id"] for draft in lines(tmp_path / "out")}
+    again = Unreliable()
+    report_split(SpotModel(), Drafter(index, again), odd, out=tmp_path / "out", resume=True)
+    assert finished
+    assert not finished & set(again.asked)
+
+
+def test_a_damaged_folder_of_drafts_is_told_in_one_line(store, index, tmp_path):
+    out = tmp_path / "out"
+    report_split(SpotModel(), Drafter(index, Unreliable()), store, out=out)
+    whole = (out / "drafts.jsonl").read_text()
+    for file, content, message in (
+        ("drafts.jsonl", '{"image_id": "cut sh\n' + whole, r"drafts.jsonl, line 1: not a draft"),
+        ("settings.json", '{"seed": ', "settings.json: damaged"),
+    ):
+        (out / file).write_text(content)
+        with pytest.raises(InputError, match=message):
+            report_split(SpotModel(), Drafter(index, Unreliable()), store, out=out, resume=True)
 
 
 class Parrot(ExtractiveGenerator):

@@ -53,6 +53,16 @@ SENTENCES = [
     ("Costophrenic angles are sharp.", {EFFUSION: 0, NO_FINDING: 1}),
     ("The lungs are clear.", {NO_FINDING: 1}),
     ("Normal chest radiograph.", {NO_FINDING: 1}),
+    ("Pneumothorax: none.", {PNEUMOTHORAX: 0, NO_FINDING: 1}),
+    ("FINDINGS:\nHeart: normal in size.\nPleura: clear.", {HEART: 0, EFFUSION: 0, NO_FINDING: 1}),
+    ("The fissure leads to the hilum.", {NO_FINDING: 1}),
+    ("---", {}),
+    # headings that are findings
+    ("Pleural effusion: small, left.", {EFFUSION: 1}),
+    ("FINDINGS:\nCardiomegaly: mild.\nPneumothorax: large right.", {HEART: 1, PNEUMOTHORAX: 1}),
+    ("Right upper lobe mass: 3 cm.", {"Lung Lesion": 1}),
+    ("Heart: mildly enlarged.", {HEART: 1}),
+    ("Effusion: no change.", {EFFUSION: 1}),
     # uncertain
     ("Possible pneumonia.", {"Pneumonia": -1}),
     ("Pneumonia cannot be excluded.", {"Pneumonia": -1}),

@@ -23,6 +23,10 @@ from eclip.reporting.sentences import split_sentences
             "FINDINGS: Clear lungs.\n\nIMPRESSION:\n1. Normal.\n2. Stable.",
             ["Clear lungs.", "Normal.", "Stable."],
         ),
+        (
+            "CLINICAL HISTORY: Cough.\nLungs: clear\nPleural effusion: small, left.\nFindings and impression: None.",
+            ["Cough.", "Lungs: clear", "Pleural effusion: small, left.", "None."],
+        ),
         ("Heart is normal.Lungs are clear.", ["Heart is normal.", "Lungs are clear."]),
         ("One line\nof two lines. End", ["One line of two lines.", "End"]),
         ("", []),

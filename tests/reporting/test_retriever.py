@@ -13,8 +13,8 @@ from small_evaluations import SpotModel, unit_rows
 from small_stores import FINDINGS, small_study
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
+@pytest.fixture(scope="module", params=["exact", "ivf", "hnsw"])
+def index(request, tmp_path_factory):
     """Sixty studies of twenty patients; every fifth says the same."""
     folder = tmp_path_factory.mktemp("index")
     studies = []
@@ -22,7 +22,7 @@ def index(tmp_path_factory):
         study = dataclasses.replace(small_study(i), patient_id=f"p{i % 20}")
         studies.append(dataclasses.replace(study, text="Clear.") if i % 5 == 0 else study)
     write_store(folder / "store", studies, source="test", rejected=[])
-    return build_index(SpotModel(), Store.open(folder / "store"), folder / "index")
+    return build_index(SpotModel(), Store.open(folder / "store"), folder / "index", kind=request.param)
 
 
 QUERIES = unit_rows(9, 8, seed=5)
@@ -87,3 +87,32 @@ def test_what_makes_no_sense_is_refused(index):
         retrieve(index, QUERIES, diversity=1.0)
     with pytest.raises(InputError, match="no study with finding"):
         retrieve(index, QUERIES, labels=["Fracture"])
+
+
+@pytest.mark.parametrize("kind", ["ivf", "hnsw"])
+def test_an_approximate_index_finds_what_is_rare_or_lies_behind_a_patients_own(kind, tmp_path):
+    """Four hundred texts of one patient and forty of others, ten of them with a finding."""
+    studies = [
+        dataclasses.replace(
+            small_study(i),
+            patient_id="many" if i < 400 else f"p{i}",
+            labels={FINDINGS[1]: int(i >= 430)},
+        )
+        for i in range(440)
+    ]
+    write_store(tmp_path / "store", studies, source="test", rejected=[])
+    index = build_index(SpotModel(), Store.open(tmp_path / "store"), tmp_path / "index", kind=kind)
+    for excluded, labels in ((("many",), ()), ((), (FINDINGS[1],)), (("p431",), (FINDINGS[1],))):
+        found = retrieve(index, QUERIES, count=20, exclude_patients=[excluded] * 9, labels=labels)
+        for query, sources in zip(QUERIES, found, strict=True):
+            expected = [number for number, *_ in by_loop(index, query, 20, excluded, labels)]
+            got = [source.number for source in sources]
+            assert len(got) == len(expected)
+            if labels:  # those are compared one by one
+                assert got == expected
+            else:
+                assert len(set(got) & set(expected)) >= 14
+
+
+def test_findings_that_no_study_has_together_find_nothing(index):
+    assert retrieve(index, QUERIES[:2], labels=FINDINGS) == [[], []]

@@ -48,6 +48,16 @@ def test_consensus_takes_sentences():
     assert [s.text for s in found] == ["No edema."]
 
 
+def test_where_the_texts_agree_on_nothing_the_nearest_stand_for_a_consensus():
+    texts = ["Cardiomegaly.", "Pneumothorax.", "Rib fracture."]
+    apart = [
+        Source(study_id="s", text=t, similarity=s, number=0)
+        for t, s in zip(texts, (0.1, 0.3, 0.2), strict=True)
+    ]
+    found = select("consensus", apart, np.eye(3, dtype=np.float32), count=2)
+    assert [s.text for s in found] == ["Pneumothorax.", "Rib fracture."]
+
+
 def test_no_snippet_is_refused():
     with pytest.raises(InputError, match="1 or more snippets"):
         select("top", sources([0.1]), np.eye(1), count=0)

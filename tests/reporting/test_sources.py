@@ -40,6 +40,23 @@ def test_who_says_the_opposite_is_no_source():
     assert not found.supported
 
 
+@pytest.mark.parametrize(
+    ("draft", "source", "supported"),
+    [
+        ("Small left pleural effusion.", "Small right pleural effusion.", False),
+        ("Small left pleural effusion.", "Small left pleural effusion.", True),
+        ("Small bilateral pleural effusions.", "Small left pleural effusion.", False),
+        ("Small pleural effusion.", "Small left pleural effusion.", True),
+        ("The lungs are clear.", "The lungs are not clear.", False),
+        ("The trachea is not deviated.", "The trachea is deviated.", False),
+        ("The trachea is not deviated.", "The trachea is not much deviated.", True),
+        ("No pleural effusion.", "There is no pleural effusion.", True),
+    ],
+)
+def test_the_other_side_and_a_negation_are_no_support(draft, source, supported):
+    assert [found.supported for found in support(draft, reports(source))] == [supported]
+
+
 def test_disagreement_is_counted():
     retrieved = reports("Effusion.", "No effusion.", "No effusion or edema.", "Nodule.")
     assert contradictions("Effusion. No edema.", retrieved) == [Contradiction("Pleural Effusion", 1, 2)]

@@ -47,6 +47,15 @@ def test_words_count_as_in_the_libraries(seed):
     assert found["rouge_l"] == pytest.approx(np.mean(expected))
 
 
+@pytest.mark.parametrize(
+    "text", ["Лёгкие чистые, выпота нет.", "肺野清晰，未见胸腔积液。", "Brak płynu w jamie opłucnej."]
+)
+def test_a_text_in_any_script_is_like_itself(text):
+    found = per_sample([text], [text])
+    assert found["rouge_l"][0] == 1
+    assert found["meteor"][0] > 0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_bleu_of_any_tokens_and_weights_is_sacrebleus_of_repeated_texts(seed):
     draw = np.random.default_rng(seed)

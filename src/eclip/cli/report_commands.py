@@ -111,6 +111,11 @@ def report(
         raise InputError("eclip report: give either --image or --data")
     if data is not None and out is None:
         raise InputError("eclip report: with --data, give a folder for the drafts with --out")
+    of_a_store = {"split": split != "test", "resume": resume, "metrics": metrics, "allow-leaks": allow_leaks}
+    if data is None and (given := [name for name, value in of_a_store.items() if value]):
+        raise InputError(
+            f"--{given[0]}: has no effect with --image; leave it out, or give a store with --data"
+        )
     loaded = load(model)
     drafter = Drafter(
         ReportIndex.open(index, model=loaded),

@@ -105,13 +105,13 @@ def replicate(
     """
     values_of = _together(statistics)
     once = values_of(np.ones((1, len(patients)), np.float32))
-    left_out = values_of(_left_out(patients, seed=seed))
+    left_out = [values_of(weights) for weights in _left_out(patients, seed=seed)]
     blocks = [values_of(weights) for weights in resamples(patients, seed=seed, replicates=replicates)]
     return {
         name: Replicates(
             value=float(once[name][0]),
             draws_B=np.concatenate([block[name] for block in blocks]),
-            left_out_G=left_out[name],
+            left_out_G=np.concatenate([block[name] for block in left_out]),
             patients=len(set(patients)),
             n=statistic.n,
             direction=statistic.direction,
@@ -162,7 +162,8 @@ def p_value(number: Replicates) -> float:
     """Two-sided p of the value being zero: the level of the widest interval that still leaves zero out.
 
     Where fewer than ten draws lie beyond zero their count says too little, and nothing once many tests are corrected
-    for their number; there p is that of a t test with the standard deviation of the draws, if it is smaller.
+    for their number; there p is that of a t test, if it is smaller: with the standard deviation over patients and, for
+    models of several runs, Welch's of the runs.
     """
     draws, bias, acceleration = _shape(number)
     count = len(draws)
@@ -173,9 +174,18 @@ def p_value(number: Replicates) -> float:
     z = ndtri(np.array([share[0], 1 - share[1]])) - bias
     below, above = _student_share(z / np.maximum(1 + acceleration * z, 0.1) - bias, number.patients)
     p = 2 * min(below, 1 - above)
-    if beyond.min() < _FEWEST_BEYOND and (deviation := draws.std()) > 0:
-        p = min(p, 2 * _student_share(-abs(number.value) / deviation, number.patients))
+    if beyond.min() < _FEWEST_BEYOND and draws.std() > 0:
+        p = min(p, _p_of_t_test(number))
     return float(min(1.0, p))
+
+
+def _p_of_t_test(number: Replicates) -> float:
+    few = max(number.patients, 2)
+    of_patients = float(np.nanvar(number.draws_B)) * few / (few - 1)
+    parts = np.array([(of_patients, few - 1), *number.runs])
+    variance = parts[:, 0].sum()
+    freedom = variance**2 / (parts[:, 0] ** 2 / parts[:, 1]).sum()  # Welch
+    return float(2 * stdtr(freedom, -abs(number.value) / variance**0.5))
 
 
 def resamples(patients: Sequence[str], *, seed: int, replicates: int = REPLICATES) -> Iterator[np.ndarray]:
@@ -192,12 +202,13 @@ def resamples(patients: Sequence[str], *, seed: int, replicates: int = REPLICATE
         yield counts_BP.astype(np.float32)[:, patient_N]
 
 
-def _left_out(patients: Sequence[str], *, seed: int) -> np.ndarray:
-    """Weights (G, N) that leave out one patient each, or one of 200 groups of patients."""
+def _left_out(patients: Sequence[str], *, seed: int) -> Iterator[np.ndarray]:
+    """Weights (g, N) at a time, (G, N) in all, that leave out one patient each, or one of 200 groups of patients."""
     names, patient_N = np.unique(np.asarray(patients), return_inverse=True)
     group_P = np.random.default_rng(seed).permutation(len(names)) % _GROUPS
-    groups = np.arange(min(len(names), _GROUPS))
-    return (groups[:, None] != group_P[patient_N]).astype(np.float32)
+    groups, rows = np.arange(min(len(names), _GROUPS)), max(1, _CELLS // max(1, len(patient_N)))
+    for start in range(0, len(groups), rows):
+        yield (groups[start : start + rows, None] != group_P[patient_N]).astype(np.float32)
 
 
 def _together(statistics: Mapping[str, Statistic]) -> Callable[[np.ndarray], dict[str, np.ndarray]]:

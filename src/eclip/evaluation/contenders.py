@@ -7,6 +7,9 @@ from pathlib import Path
 from eclip.errors import InputError
 from eclip.evaluation.results import RESULTS, Evaluation
 
+_OF_PROMPTS = {"zero-shot", "linear-probe", "robustness", "subgroups"}  # whose classes a prompt set decides
+_OF_A_SEED = {"linear-probe", "robustness"}  # which draw more than a bootstrap
+
 
 @dataclass(frozen=True, slots=True)
 class Contender:
@@ -50,23 +53,35 @@ def check_same_studies(evaluations: Sequence[Evaluation]) -> None:
     """A paired test needs the same images in the same order, from the same store.
 
     Raises:
-        InputError: They differ, or were classified with other prompts.
+        InputError: They differ, were classified with other prompts, or learned from other draws of the training data.
     """
     for other in evaluations[1:]:
         _check_pair(evaluations[0], other)
-    classified = [e for e in evaluations if "zero-shot" in e.metrics]
-    for other in classified[1:]:
-        first = classified[0]
-        if first.meta.get("prompts_fingerprint") != other.meta.get("prompts_fingerprint"):
-            raise InputError(
-                f"{other.folder}: prompt set {other.meta.get('prompts')!r} is not the {first.meta.get('prompts')!r} "
-                f"of {first.folder}; evaluate both with the same --prompts"
-            )
-        if first.meta.get("ensemble") != other.meta.get("ensemble"):
-            raise InputError(
-                f"{other.folder}: --ensemble {other.meta.get('ensemble')} is not the {first.meta.get('ensemble')} of "
-                f"{first.folder}; evaluate both with the same"
-            )
+    for tasks, check in ((_OF_PROMPTS, _check_prompts), (_OF_A_SEED, _check_seed)):
+        of_these = [evaluation for evaluation in evaluations if tasks & set(evaluation.metrics)]
+        for other in of_these[1:]:
+            check(of_these[0], other)
+
+
+def _check_prompts(first: Evaluation, other: Evaluation) -> None:
+    if first.meta.get("prompts_fingerprint") != other.meta.get("prompts_fingerprint"):
+        raise InputError(
+            f"{other.folder}: prompt set {other.meta.get('prompts')!r} is not the {first.meta.get('prompts')!r} "
+            f"of {first.folder}; evaluate both with the same --prompts"
+        )
+    if first.meta.get("ensemble") != other.meta.get("ensemble"):
+        raise InputError(
+            f"{other.folder}: --ensemble {other.meta.get('ensemble')} is not the {first.meta.get('ensemble')} of "
+            f"{first.folder}; evaluate both with the same"
+        )
+
+
+def _check_seed(first: Evaluation, other: Evaluation) -> None:
+    if first.meta.get("seed") != other.meta.get("seed"):
+        raise InputError(
+            f"{other.folder}: --seed {other.meta.get('seed')} is not the {first.meta.get('seed')} of {first.folder}, "
+            "and decides what is drawn; evaluate both with the same"
+        )
 
 
 def _check_pair(first: Evaluation, second: Evaluation) -> None:

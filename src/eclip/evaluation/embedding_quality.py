@@ -61,12 +61,14 @@ def per_sample(embeddings: Embeddings) -> pd.DataFrame:
 def found_by(query_ND: np.ndarray, candidate_ND: np.ndarray, patient_N: np.ndarray) -> np.ndarray:
     """How often each candidate (N,) is among the 10 nearest of the queries of other patients.
 
-    Of ties for the last places each counts in part.
+    Of ties for the last places each counts in part; equal candidates are one product, so that they tie bit for bit.
     """
     count_N = np.zeros(len(candidate_ND))
+    distinct_MD, of_N = np.unique(candidate_ND, axis=0, return_inverse=True)
+    of_N = of_N.ravel()
     for start in range(0, len(query_ND), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        similarity_QN = query_ND[rows] @ candidate_ND.T
+        similarity_QN = (query_ND[rows] @ distinct_MD.T)[:, of_N]
         similarity_QN[patient_N[rows, None] == patient_N] = -np.inf
         last_Q1 = np.partition(similarity_QN, -NEIGHBOURS, axis=1)[:, -NEIGHBOURS, None]
         above_QN, tied_QN = similarity_QN > last_Q1, similarity_QN == last_Q1
@@ -111,6 +113,7 @@ def statistics(per_sample: pd.DataFrame, embeddings: Embeddings) -> dict[str, St
     """
     rows = np.flatnonzero(_has_text(embeddings))
     image_ND, text_ND = embeddings.image_ND, embeddings.text_ND
+    paired = image_ND[rows], text_ND[rows]
     fewer = _evenly(rows)
 
     def spread(*modalities_ND: np.ndarray) -> Statistic:
@@ -132,7 +135,7 @@ def statistics(per_sample: pd.DataFrame, embeddings: Embeddings) -> dict[str, St
             per_sample["modality_separability"].to_numpy(), direction="lower", chance=0.5
         ),
         "modality_gap": Statistic(
-            of=lambda weights_BN: modality_gap(weights_BN[:, rows], image_ND[rows], text_ND[rows]),
+            of=lambda weights_BN: modality_gap(weights_BN[:, rows], *paired),
             n=len(rows),
             direction="lower",
         ),

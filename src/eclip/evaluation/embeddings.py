@@ -28,7 +28,7 @@ class Embeddings:
         study_id: (N,) images of one examination share it.
         patient_id: (N,).
         text: (N,) the report text; "" where there is none.
-        label_names: (C,) every label that occurs.
+        label_names: (C,) every label that occurs in the store.
         label_NC: float32, 1 present, 0 absent, -1 uncertain, NaN not mentioned.
         image_ND: float32.
         text_ND: float32; equal texts have equal rows, bit for bit.
@@ -114,7 +114,9 @@ def embed_store(
     if not len(rows):
         raise InputError(f"{store.path}: no study in split {split!r}; choose another with --split")
     columns = {name: _select(store.column(name), rows) for name in _TEXT_COLUMNS}
-    names, label_NC = _label_matrix(_select(store.column("labels"), rows))
+    labels = store.column("labels")
+    names = tuple(sorted({entry["name"] for entries in labels for entry in entries}))
+    label_NC = _label_matrix(_select(labels, rows), names)
     how: dict[str, Any] = {"progress": progress, "precision": precision}
     key = {
         "eclip": eclip.__version__,  # which may decode and resize otherwise than another
@@ -204,16 +206,15 @@ def _select(column: list[Any], rows: np.ndarray) -> list[Any]:
     return [column[row] for row in rows]
 
 
-def _label_matrix(labels: list[list[dict[str, Any]]]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Lists of {name, value} to names (C,) and values (N, C), NaN where a name is not listed."""
+def _label_matrix(labels: list[list[dict[str, Any]]], names: Sequence[str]) -> np.ndarray:
+    """Lists of {name, value} to values (N, C) of the names, NaN where one is not listed."""
     listed = [(row, entry["name"], entry["value"]) for row, entries in enumerate(labels) for entry in entries]
-    names = sorted({name for _, name, _ in listed})
     column_of = {name: column for column, name in enumerate(names)}
     label_NC = np.full((len(labels), len(names)), np.nan, np.float32)
     label_NC[[row for row, *_ in listed], [column_of[name] for _, name, _ in listed]] = [
         v for *_, v in listed
     ]
-    return tuple(names), label_NC
+    return label_NC
 
 
 def _vector_columns(**matrices: np.ndarray) -> dict[str, pa.Array]:

@@ -49,7 +49,7 @@ def evaluate(
         prompts: Prompt set for zero-shot classification: a name or a YAML file; that which fits the store's labels if
             not given.
         ensemble: How the prompts of a class come together.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap, and of what a probe learns from.
         allow_leaks: Judge a training run on patients that it was trained on.
         cache: Folder that vectors are kept in, such as `cache_folder()`; None to compute them.
 

@@ -2,9 +2,9 @@
 
 A phrase's map is the cosine of its text with each local image feature, in the shared space, spread bilinearly over the
 square that the encoder sees. Phrases are a study's report with all its gaze, each dictated sentence with the gaze of
-its own seconds, and the label of each region. Beside each number stands what a Gaussian in the middle of the image
-gets; and where several readers looked at an image, what the gaze of the others gets for each, which no model needs to
-beat.
+its own seconds, and each label with all that is outlined under it. Beside each number stands what a Gaussian in the
+middle of the image gets; and where several readers looked at an image, what the gaze of the others gets for each, which
+no model needs to beat.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,9 +16,10 @@ import torch
 import torch.nn.functional as F
 from markupsafe import Markup
 
-from eclip.annotations.annotation import Fixation
-from eclip.annotations.heatmap import render, render_regions
+from eclip.annotations.annotation import Annotation, Fixation
+from eclip.annotations.heatmap import render
 from eclip.annotations.heatmap_controls import centre_bias
+from eclip.annotations.outline import inside
 from eclip.annotations.sentences import sentence_fixations
 from eclip.data.images import decode, fit, fit_matrix
 from eclip.data.store import Store, Study
@@ -45,7 +46,7 @@ class Phrase:
     Attributes:
         kind: Out of `KINDS`.
         text: The phrase.
-        map_HW: In [0, 1].
+        map_HW: In [0, 1]; of a region 1 inside and 0 outside.
         fixated_F2: Row and column of each fixation in the square; None for a region.
         others_HW: For a reader's gaze, the map of the other readers, judged in place of the model's.
     """
@@ -139,10 +140,16 @@ def phrases_of(study: Study, size: int) -> Iterator[Phrase]:
             if any(map(str.isalpha, sentence.text)):
                 own = sentence_fixations(annotation, sentence)
                 yield from _looked_at("sentence", sentence.text.strip(), own, study, size)
+    outlined: dict[str, list[Annotation]] = {}
+    for annotation in study.annotations:
         if annotation.region is not None and annotation.label:
-            map_HW = _square(render_regions([annotation], study.height, study.width), size)
-            if map_HW is not None and (map_HW >= LOOKED).any():
-                yield Phrase("region", annotation.label, map_HW, None)
+            outlined.setdefault(annotation.label, []).append(annotation)
+    for label, regions in outlined.items():
+        within_HW = np.logical_or.reduce([inside(one, study.height, study.width) for one in regions])
+        covered_HW = fit(within_HW.astype(np.uint8) * 255, size)
+        if covered_HW.any():  # what is smaller than a pixel has the one that holds most of it
+            shown_HW = covered_HW >= min(128, covered_HW.max())
+            yield Phrase("region", label, shown_HW.astype(np.float64), None)
 
 
 def _readers(study: Study, size: int) -> Iterator[Phrase]:

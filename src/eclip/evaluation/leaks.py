@@ -34,7 +34,9 @@ def patients_seen(run: Path | None, store: Store, *, split: str | None) -> list[
         else:
             seen |= judged & _patients(training, "train")
         start = config.get("start_from") or ""
-        config = _config(_run_of(Path(start))) if start else None
+        earlier = _run_of(Path(start)) if start else None
+        known &= not start or earlier is not None or not _was_folder(start)
+        config = _config(earlier)
     return sorted(seen) if known or seen else None
 
 
@@ -69,6 +71,11 @@ def _run_of(model: Path | None) -> Path | None:
     """The training run that a model folder belongs to, or that it is."""
     folders = [] if model is None else [model, model.parent]
     return next((folder for folder in folders if (folder / "config.yaml").is_file()), None)
+
+
+def _was_folder(start: str) -> bool:
+    """Whether a name is that of a folder, which may have been a run before it was deleted, and not a hub id."""
+    return Path(start).is_absolute() or ("/" in start and Path(start).parent.is_dir())
 
 
 def _config(run: Path | None) -> Mapping[str, Any] | None:

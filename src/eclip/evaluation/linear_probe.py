@@ -94,6 +94,7 @@ def per_sample(
 def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
     """`accuracy@S`, `balanced_accuracy@S`, `macro_f1@S`, `auroc@S` and `auroc@S/CLASS` for shares S of the patients.
 
+    A class that a share has no example of counts 0.5 there, so that the means are over the same classes.
     And `accuracy@K-shot` and so on, the means over draws.
     """
     classes = [name.removeprefix(_LABEL) for name in per_sample.columns if name.startswith(_LABEL)]
@@ -111,8 +112,9 @@ def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
                 per_sample[f"score{at}/{name}"].to_numpy(),
             )
             known_N = ~np.isnan(label_N)
-            if 0 < np.count_nonzero(label_N == 1) < np.count_nonzero(known_N) and not np.isnan(score_N).any():
-                areas[name] = auroc(score_N, label_N == 1, known_N)
+            learned = not per_sample[f"score@{FRACTIONS[-1]:.0%}/{name}"].isna().any()
+            if learned and 0 < np.count_nonzero(label_N == 1) < np.count_nonzero(known_N):
+                areas[name] = auroc(np.nan_to_num(score_N), label_N == 1, known_N)
         if areas:
             numbers[f"auroc{at}"] = average(list(areas.values()), n=max(area.n for area in areas.values()))
             numbers |= {f"auroc{at}/{name}": area for name, area in areas.items()}

@@ -124,13 +124,13 @@ def per_sample(
     if len(reports) < 2:
         raise InputError("retrieval: needs two or more studies with a report; build the store with texts")
     image_ND, text_ND = embeddings.image_ND[rows], embeddings.text_ND[rows]
-    distinct = np.unique(text_N, return_index=True)[1]  # equal texts score the same, bit for bit
+    distinct_MD = text_ND[np.unique(text_N, return_index=True)[1]]  # equal texts score the same, bit for bit
     frequency = Counter(train_texts)
     in_training_M = np.array([float(frequency[text]) for text in texts[reports]])
     kind_N = _kinds(embeddings)[rows]
     blocks = []
     for block in _blocks(len(rows), len(rows), cells):
-        to_text = (image_ND[block] @ text_ND[distinct].T)[:, text_N[reports]]
+        to_text = (image_ND[block] @ distinct_MD.T)[:, text_N[reports]]
         to_image = text_ND[block] @ image_ND.T
         own, same = study_N[block, None], text_N[block, None]
         columns: dict[str, np.ndarray] = {}
@@ -177,8 +177,10 @@ def statistics(per_sample: pd.DataFrame) -> dict[str, Statistic]:
             numbers[column.replace("_reciprocal", "_mrr")] = mean(values, chance=float(expected.mean()))
         elif "_rank" in column:
             expected = per_sample[column.replace("_rank", "_chance_rank")]
+            # where many candidates are right for some queries, the median of expected ranks is not the expected median
+            expected_median = None if ANY_EQUAL_TEXT in column else float(expected.median())
             numbers[column.replace("_rank", "_median_rank")] = median(
-                values, direction="lower", chance=float(expected.median())
+                values, direction="lower", chance=expected_median
             )
     return numbers
 

@@ -64,7 +64,7 @@ class Difference:
         value: The difference.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        p: Two-sided; below 0.05 where the interval leaves out zero.
+        p: Two-sided; below 0.05 where the interval leaves out zero, but for a handful of patients.
         n: How many samples take part.
         direction: Which way is better.
         verdict: "better" or "worse"; "within noise" where the interval includes zero or `p_adjusted` is above 0.05;
@@ -122,12 +122,15 @@ def skewness(values_N: np.ndarray, *, direction: Direction = "higher") -> Statis
     """The third central moment over the variance to 3/2, of per-sample values (N,); NaN takes no part."""
     known_N = ~np.isnan(values_N)
     known = values_N[known_N].astype(np.float64)
+    known -= known.mean() if len(known) else 0  # powers of what lies far from 0 would be rounding alone
+    rounding = 1e-12 * np.square(values_N[known_N]).max(initial=0)
 
     def of(weights_BN: np.ndarray) -> np.ndarray:
         share_BN = weights_BN[:, known_N].astype(np.float64)
         share_BN /= np.maximum(share_BN.sum(1, keepdims=True), 1)
         mean_B, square_B, cube_B = (share_BN @ known**power for power in (1, 2, 3))
-        spread_B = np.maximum(square_B - mean_B**2, 0)
+        spread_B = square_B - mean_B**2
+        spread_B[spread_B <= rounding] = 0
         return _divide(cube_B - 3 * mean_B * square_B + 2 * mean_B**3, spread_B**1.5)
 
     return Statistic(of=of, n=len(known), direction=direction)

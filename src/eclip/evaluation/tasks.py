@@ -91,7 +91,8 @@ def _linear_probe(context: Context) -> pd.DataFrame:
     classes = [
         name
         for name in wanted
-        if all(name in e.label_names for e in (context.embeddings, validation, context.training))
+        if name in labels
+        and not any(np.isnan(e.label(name)).all() for e in (context.embeddings, validation, context.training))
     ]
     if not classes:
         raise InputError("linear-probe: no label occurs in all splits; build the store with labels")

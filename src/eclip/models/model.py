@@ -108,7 +108,7 @@ class Model:
             precision: What is multiplied: "32", "bf16", or "auto", bf16 where the device is faster with it.
 
         Raises:
-            InputError: A file that is not there or not an image.
+            InputError: A file that is not there or not an image, or the model gives NaN for one.
         """
         encoder = self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         size = batch_size or (16 if self.device.type == "cpu" else 64)
@@ -122,7 +122,9 @@ class Model:
                 encoder.encode_image(pixels_BCHW.to(self.device)).float().cpu().numpy()
                 for pixels_BCHW in read_ahead(pixels, starts)
             ]
-        return np.concatenate(rows) if rows else np.empty((0, encoder.embedding_dim), np.float32)
+        return self._finite(
+            np.concatenate(rows) if rows else np.empty((0, encoder.embedding_dim), np.float32)
+        )
 
     def embed_texts(
         self,
@@ -142,7 +144,16 @@ class Model:
                 tokens = tokenize(self.tokenizer, [texts[i] for i in batch], max_length=max_length)
                 tokens = {name: ids.to(self.device) for name, ids in tokens.items()}
                 rows[batch] = self.encoder.encode_text(tokens).float().cpu().numpy()
-        return rows
+        return self._finite(rows)
+
+    def _finite(self, rows_ND: np.ndarray) -> np.ndarray:
+        """Vectors of NaN would be found first by every search."""
+        if broken := np.count_nonzero(~np.isfinite(rows_ND).all(1)):
+            raise InputError(
+                f"{self.path or 'model'}: gives NaN or infinity for {broken} of {len(rows_ND)} inputs; its weights are "
+                "broken, take an earlier checkpoint or train again"
+            )
+        return rows_ND
 
     def embed_classes(self, prompts: Mapping[str, Sequence[str]]) -> np.ndarray:
         """One unit vector a class, (C, D): the mean of its prompts' unit vectors, normalised again."""

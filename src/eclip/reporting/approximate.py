@@ -43,7 +43,7 @@ def write_approximate(
         index.hnsw.efConstruction = 200
         most = count
     else:
-        most = max(1, int(4 * np.sqrt(count)))
+        most = max(1, min(count, int(4 * np.sqrt(count))))
         centres = faiss.IndexFlatIP(dimensions)
         index = faiss.IndexIVFFlat(centres, dimensions, most, faiss.METRIC_INNER_PRODUCT)
         index.cp.min_points_per_centroid = 1  # no warning where there are few texts

@@ -55,7 +55,7 @@ class Judged:
 def most_frequent(judged: Judged) -> list[str]:
     """For every image the report that most studies of other patients have, word for word."""
     order = np.argsort(-judged.index.counts(), kind="stable")
-    return [judged.index.text(_first_sayable(judged.index, order, patients)) for patients in judged.patients]
+    return [_first_said(judged.index, order, patients) for patients in judged.patients]
 
 
 def random(judged: Judged) -> list[str]:
@@ -63,8 +63,7 @@ def random(judged: Judged) -> list[str]:
     weights = judged.index.counts() / judged.index.counts().sum()
     draws = np.random.default_rng([judged.seed, 1]).choice(len(weights), (len(judged.cases), 20), p=weights)
     return [
-        judged.index.text(_first_sayable(judged.index, own, patients))
-        for own, patients in zip(draws, judged.patients, strict=True)
+        _first_said(judged.index, own, patients) for own, patients in zip(draws, judged.patients, strict=True)
     ]
 
 
@@ -137,7 +136,6 @@ BASELINES: dict[str, Callable[[Judged], list[str] | None]] = {
 _OF_WHOLE_REPORTS = ("most-frequent", "random", "nearest-report")
 
 
-def _first_sayable(index: ReportIndex, numbers: np.ndarray, patients: Collection[str]) -> int:
-    return next(
-        (int(n) for n in numbers if len(index.sayers(int(n), exclude_patients=patients))), int(numbers[0])
-    )
+def _first_said(index: ReportIndex, numbers: np.ndarray, patients: Collection[str]) -> str:
+    """The first text that others than these patients say, if any."""
+    return next((index.text(n) for n in numbers if len(index.sayers(int(n), exclude_patients=patients))), "")

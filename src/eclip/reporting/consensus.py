@@ -27,7 +27,7 @@ _ANATOMY = (
 )  # fmt: skip
 """Lungs, pleura, heart and mediastinum, bones, devices."""
 _IN_LUNGS = frozenset(_ANATOMY[:6])
-_WORD = re.compile(r"[a-z]+|\d+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def by_anatomy(sentences: Iterable[str]) -> list[str]:
 
 
 def words_of(text: str) -> list[str]:
-    """Lower-case words and numbers."""
+    """Lower-case words and numbers, of any script."""
     return _WORD.findall(text.lower())
 
 
@@ -133,7 +133,7 @@ def _common(sentences: Sequence[_Sentence], reports: int) -> list[_Sentence]:
     """Sentences without a finding that more than half of the reports have, each once."""
     first: dict[tuple[frozenset[str], int], _Sentence] = {}
     for sentence in sentences:
-        if not sentence.findings:
+        if sentence.words and not sentence.findings:
             first.setdefault((sentence.words, sentence.report), sentence)
     frequency = Counter(words for words, _ in first)
     found = {s.words: s for s in reversed(first.values()) if frequency[s.words] > reports / 2}

@@ -36,6 +36,7 @@ class Draft:
         seed: Of clustering and demonstrations.
         seconds: What writing took.
         error: Why there is no draft.
+        again: Whether there may be one if it is asked for once more.
     """
 
     image_id: str
@@ -45,6 +46,7 @@ class Draft:
     seed: int
     seconds: float
     error: str = ""
+    again: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """The draft as it is written to files."""
@@ -52,6 +54,7 @@ class Draft:
         return {
             "image_id": self.image_id,
             "report": self.report,
+            "error": self.error,
             "sentences": [
                 {
                     "text": sentence.text,
@@ -177,6 +180,7 @@ class Drafter:
             seed=self.settings.seed,
             seconds=found.seconds,
             error=found.error,
+            again=found.again,
         )
 
     def _case(self, image_id: str, sources: list[Source], exclude_patients: Collection[str]) -> Case:
@@ -209,7 +213,8 @@ class Drafter:
             self._order = self._order or self._in_turns()
             others = (n for n in self._order if len(self.index.sayers(n, exclude_patients=exclude_patients)))
             numbers = list(islice(others, wanted))
-        return [self._demonstration(number, exclude_patients) for number in numbers]
+        found = [self._demonstration(number, exclude_patients) for number in numbers]
+        return [example for example in found if example.snippets]
 
     def _in_turns(self) -> list[int]:
         """Some texts in an order of the seed, one with findings, one without, and so on."""

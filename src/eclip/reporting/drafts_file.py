@@ -40,7 +40,7 @@ class DraftsFile:
             elif out.exists() and (not out.is_dir() or any(out.iterdir())):
                 raise InputError(f"{out}: is there already and has no drafts; give another folder")
             out.mkdir(parents=True, exist_ok=True)
-            (out / SETTINGS).write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+            self._replace(SETTINGS, json.dumps(settings, indent=2) + "\n")
             self._write_all(list(self.finished))  # without a line that was cut short
             self._drafts = (out / DRAFTS).open("a", encoding="utf-8")
             self._timings = (out / TIMINGS).open("a", encoding="utf-8", newline="")
@@ -72,14 +72,22 @@ class DraftsFile:
 
     def _write_all(self, image_ids: Sequence[str]) -> None:
         lines = [json.dumps(self.finished[name], ensure_ascii=False) + "\n" for name in image_ids]
-        fresh = self.out / f".{DRAFTS}"
-        fresh.write_text("".join(lines), encoding="utf-8")
-        fresh.replace(self.out / DRAFTS)
+        self._replace(DRAFTS, "".join(lines))
+
+    def _replace(self, name: str, content: str) -> None:
+        fresh = self.out / f".{name}"
+        fresh.write_text(content, encoding="utf-8")
+        fresh.replace(self.out / name)
 
     def _go_on(self, settings: Mapping[str, Any], resume: bool) -> None:
         if not resume:
             raise InputError(f"{self.out}: has drafts already; give another folder, or --resume to go on")
-        before = json.loads((self.out / SETTINGS).read_text(encoding="utf-8"))
+        try:
+            before = dict(json.loads((self.out / SETTINGS).read_text(encoding="utf-8")))
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"{self.out / SETTINGS}: damaged, so nobody can tell how these drafts were made; give another folder"
+            ) from error
         changed = [name for name in settings if settings[name] != before.get(name)]
         if changed:
             raise InputError(
@@ -87,9 +95,13 @@ class DraftsFile:
                 "another folder, or the same options"
             )
         path = self.out / DRAFTS
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        # not splitlines(): reports may hold other marks for a new line, which JSON leaves as they are
+        lines = path.read_bytes().split(b"\n") if path.is_file() else [b""]
+        for number, line in enumerate(lines[:-1], 1):  # the last is empty, or of a run that was killed
             try:
                 content = json.loads(line)
-            except ValueError:  # the last line of a run that was killed
-                continue
-            self.finished[content["image_id"]] = content
+                self.finished[content["image_id"]] = content
+            except (ValueError, TypeError, KeyError) as error:
+                raise InputError(
+                    f"{path}, line {number}: not a draft; remove the line, or give another folder"
+                ) from error

@@ -30,7 +30,7 @@ _VOCABULARY: Mapping[str, str] = {
     r"|(?:cardio)?mediastin\w+(?: \w+){0,2} (?:is |are |appears? )?(?:\w+ly )?(?:widen\w+|enlarged|prominent)|mediastinal widening",
     "Cardiomegaly": r"cardiomegaly|cardiac enlargement|(?:enlarge\w*|big|large) (?:of )?(?:the )?(?:heart|cardiac silhouette|cardiac contour|heart shadow)"
     r"|(?:heart|cardiac silhouette|heart size|cardiac size|cardiac contour|heart shadow|cardiothoracic ratio)"
-    r"(?: size)? (?:is |are |appears? |remains? )?(?:\w+ly |borderline |moderate |again |not )?(?:enlarged|increased|above normal|prominent)",
+    r"(?: size)?:? (?:is |are |appears? |remains? )?(?:\w+ly |borderline |moderate |again |not )?(?:enlarged|increased|above normal|prominent)",
     "Lung Lesion": r"nodul\w+|mass(?:es)?|(?:round\w*|cavitary|well-defined|spiculated)(?: \d+ mm)? (?:density|opacity)|tumou?rs?|lesions?|granulomas?",
     "Lung Opacity": r"opaci\w+|infiltrat\w+|air ?space disease|haz(?:e|iness)|interstitial (?:markings|pattern)|reticular pattern|increased density",
     "Edema": r"(?:o)?edema|(?:pulmonary |central )?vascular congestion|volume overload|fluid overload|congestive (?:heart )?failure|cephali[sz]ation|kerley|septal lines|engorge\w+",
@@ -43,7 +43,7 @@ _VOCABULARY: Mapping[str, str] = {
     "Pleural Other": r"pleural (?:thickening|plaques?|calcification|scarring)|fibrothorax",
     "Fracture": r"fractur\w+",
     DEVICES: r"(?:endotracheal|nasogastric|enteric|chest|feeding|tracheostomy|ng|et) tubes?|pacemakers?|pacer|picc|catheters?|central (?:venous )?lines?"
-    r"|port-?a-?cath|sternotomy wires|prosthetic valve|defibrillator|icd\b|drains?|leads?\b",
+    r"|port-?a-?cath|sternotomy wires|prosthetic valve|defibrillator|icd\b|drains?|leads?\b(?! to\b)",
 }
 FINDINGS: tuple[str, ...] = (NO_FINDING, *_VOCABULARY)
 """CheXpert's fourteen."""
@@ -51,14 +51,14 @@ _MENTIONS = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _VOC
 _NORMAL = {
     name: re.compile(rf"\b(?:{words})\b", re.I)
     for name, words in {
-        "Cardiomegaly": r"(?:heart|cardiac)(?: \w+)?(?: and mediast\w+)?(?: contours?| size| silhouette)?,? (?:is |are |appears? |remains? )?(?:again )?(?:normal|unremarkable|within normal|top normal|not enlarged|of normal)"
+        "Cardiomegaly": r"(?:heart|cardiac)(?: \w+)?(?: and mediast\w+)?(?: contours?| size| silhouette)?[,:]? (?:is |are |appears? |remains? )?(?:again )?(?:normal|unremarkable|within normal|top normal|not enlarged|of normal)"
         r"|normal (?:heart|cardiac)(?: size| silhouette)?|cardiomediastinal (?:silhouette|contours?|structures) (?:is |are |appears? )?(?:stable and )?(?:normal|unremarkable|within normal)"
         r"|cardiac,(?: \w+){1,4} contours are (?:normal|unremarkable|within normal)|normal cardiomediastinal|heart and mediastinum are (?:normal|unremarkable)",
-        "Enlarged Cardiomediastinum": r"(?:cardio)?mediastin\w+(?: \w+){0,3}? (?:is |are |appears? )?(?:\w+ and )?(?:normal|unremarkable|within normal|not widened|not enlarged)|normal (?:cardio)?mediast\w+"
+        "Enlarged Cardiomediastinum": r"(?:cardio)?mediastin\w+(?: \w+){0,3}?:? (?:is |are |appears? )?(?:\w+ and )?(?:normal|unremarkable|within normal|not widened|not enlarged)|normal (?:cardio)?mediast\w+"
         r"|mediastinal and hilar contours are (?:normal|unremarkable|within normal)",
-        "Pleural Effusion": r"costophrenic (?:angles?|sulc\w+) (?:is |are )?(?:sharp|clear)|(?:sharp|clear) costophrenic|pleural spaces are clear",
+        "Pleural Effusion": r"costophrenic (?:angles?|sulc\w+) (?:is |are )?(?:sharp|clear)|(?:sharp|clear) costophrenic|pleural spaces(?: are|:) clear|pleura: (?:clear|normal|unremarkable)",
         "Edema": r"pulmonary (?:vasculature|vascularity|vessels) (?:is |are )?(?:normal|within normal|unremarkable)",
-        "Fracture": r"(?:bones|osseous structures|bony structures|bony thorax|ribs) (?:is |are )?(?:intact)",
+        "Fracture": r"(?:bones|osseous structures|bony structures|bony thorax|ribs):? (?:is |are )?(?:intact)",
     }.items()
 }
 LUNGS_CLEAR = re.compile(
@@ -85,7 +85,8 @@ _SCOPE_ENDS = re.compile(
 )
 _AFTER = re.compile(
     r"^[^;:]{0,40}?\b(?:(?:is|are|was|were|has|have|been) (?:not|absent|resolved|cleared|no longer|ruled out|excluded)|not (?:seen|identified|present|visuali[sz]ed|evident|appreciated|demonstrated|enlarged)"
-    r"|no longer|(?:has|have) (?:completely |since )?(?:resolved|cleared)|absent)\b",
+    r"|no longer|(?:has|have) (?:completely |since )?(?:resolved|cleared)|absent)\b"
+    r"|^\s*:\s*(?:none|no|nil|not|absent|negative|without|resolved)\b",
     re.I,
 )
 _NOT_ENLARGED = re.compile(r"\bnot (?:\w+ )?(?:enlarged|increased|widened|blunted|prominent)\b", re.I)
@@ -108,11 +109,12 @@ def findings_of(text: str) -> dict[str, int]:
         text: A report or a sentence.
     """
     found: dict[str, int] = {}
-    for sentence in split_sentences(text):
+    sentences = split_sentences(text)
+    for sentence in sentences:
         for name, value in _of_sentence(sentence):
             if name not in found or _RANK[value] > _RANK[found[name]]:
                 found[name] = value
-    if text.strip() and all(value == ABSENT or name == DEVICES for name, value in found.items()):
+    if sentences and all(value == ABSENT or name == DEVICES for name, value in found.items()):
         found[NO_FINDING] = PRESENT
     return {name: found[name] for name in FINDINGS if name in found}
 

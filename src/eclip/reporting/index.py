@@ -147,17 +147,26 @@ class ReportIndex:
 
     def texts_of(self, patient: str) -> int:
         """How many texts a patient's studies say."""
-        return self._texts_of_code[self._code_of[patient]] if patient in self._code_of else 0
+        return int(self._texts_of_code[self._code_of[patient]]) if patient in self._code_of else 0
 
-    def search(self, query_QD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def texts_with(self, labels: Collection[str]) -> np.ndarray:
+        """Numbers of the texts that some study with all of these findings says."""
+        has_E = np.logical_and.reduce([self._has_label(name) for name in labels])
+        return np.unique(self.entries["text"].to_numpy()[has_E])
+
+    def search(
+        self, query_QD: np.ndarray, count: int, *, among: np.ndarray | None = None, exact: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
         """The nearest texts of each query, by cosine.
 
         Args:
             query_QD: Unit vectors.
             count: How many; fewer if there are not so many.
+            among: Numbers of the texts that may be found, each of which is compared; all may if not given.
+            exact: Compare with every text, whatever the kind of the index.
 
         Returns:
-            Cosines (Q, K) from the highest, and numbers (Q, K); of equal cosines the lower number first. An
+            Cosines (Q, K) from the highest, and numbers (Q, K); where cosines are equal, the lower number first. An
             approximate index that finds fewer gives −inf and −1.
 
         Raises:
@@ -169,25 +178,18 @@ class ReportIndex:
                 f"{self.path}: vectors of {self.vectors.shape[1]} dimensions, and the query has {query_QD.shape[1]}; "
                 "give the model that made the index"
             )
-        count = min(count, len(self))
-        if self._approximate is not None:
+        vectors_MD = self.vectors if among is None else self.vectors[among]
+        count = int(min(count, len(vectors_MD)))
+        if self._approximate is not None and among is None and not exact:
             cosine_QK, number_QK = self._approximate.search(query_QD, count)
             cosine_QK[number_QK < 0] = -np.inf
         else:
-            found = [self._exact(block, count) for block in blocks(query_QD, CELLS // len(self))]
+            size = CELLS // max(1, len(vectors_MD))
+            found = [_compared(vectors_MD, block, count) for block in blocks(query_QD, size)]
             cosine_QK, number_QK = (np.concatenate(parts) for parts in zip(*found, strict=True))
+            number_QK = number_QK if among is None else among[number_QK]
         order_QK = np.lexsort((number_QK, -cosine_QK), axis=1)
         return np.take_along_axis(cosine_QK, order_QK, 1), np.take_along_axis(number_QK, order_QK, 1)
-
-    def _exact(self, query_QD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-        cosine_QM = (self.vectors @ query_QD.T).T if len(query_QD) == 1 else query_QD @ self.vectors.T
-        last = len(self) - count
-        number_QK = (
-            np.argpartition(cosine_QM, last, axis=1)[:, last:]
-            if last
-            else np.tile(np.arange(count), (len(query_QD), 1))
-        )
-        return np.take_along_axis(cosine_QM, number_QK, 1), number_QK
 
     @cached_property
     def _approximate(self) -> Any:
@@ -240,6 +242,17 @@ class ReportIndex:
                 f"{self.path}: no study with finding {name!r}; there are {', '.join(sorted(self._labels))}"
             )
         return self._labels[name]
+
+
+def _compared(vectors_MD: np.ndarray, query_QD: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    cosine_QM = (vectors_MD @ query_QD.T).T if len(query_QD) == 1 else query_QD @ vectors_MD.T
+    last = len(vectors_MD) - count
+    number_QK = (
+        np.argpartition(cosine_QM, last, axis=1)[:, last:]
+        if last
+        else np.tile(np.arange(count), (len(query_QD), 1))
+    )
+    return np.take_along_axis(cosine_QM, number_QK, 1), number_QK
 
 
 def blocks(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:

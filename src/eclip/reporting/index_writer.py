@@ -79,13 +79,13 @@ def build_index(
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: is there already; give another folder, or --append to add to it")
     known = set() if there is None else there.studies()
-    entries, studies = _read(store, split, level, known)
+    entries, seen = _read(store, split, level, known)
     added = len({row["study_id"] for _, row in entries})
     if not entries:
-        why = "all its studies are in the index" if studies else "no study of it has a text"
+        why = "all its studies are in the index" if seen & known else "no study of it has a text"
         raise InputError(f"{store.path}, split {split!r}: {why}; nothing to index")
-    if added < studies:
-        Console(stderr=True).print(f"{studies - added} studies are in the index already", highlight=False)
+    if seen & known:
+        Console(stderr=True).print(f"{len(seen & known)} studies are in the index already", highlight=False)
     numbers = {} if there is None else {there.text(n): n for n in range(len(there))}
     fresh = [text for text in dict.fromkeys(text for text, _ in entries) if text not in numbers]
     numbers |= {text: len(numbers) + i for i, text in enumerate(fresh)}
@@ -123,8 +123,8 @@ def build_index(
 
 def _read(
     store: Store, split: str, level: Level, known: Collection[str]
-) -> tuple[list[tuple[str, dict[str, Any]]], int]:
-    """(text, its entry) of each study once, and how many studies have a text."""
+) -> tuple[list[tuple[str, dict[str, Any]]], set[str]]:
+    """(text, its entry) of each study once, and the studies that have a text."""
     columns = [store.column(name) for name in ("study_id", "patient_id", "text", "labels")]
     seen: set[str] = set()
     entries: list[tuple[str, dict[str, Any]]] = []
@@ -139,7 +139,7 @@ def _read(
         entry = {"study_id": study, "patient_id": patient, "labels": present}
         pieces = [text.strip()] if level == "report" else list(dict.fromkeys(split_sentences(text)))
         entries += [(piece, entry) for piece in pieces]
-    return entries, len(seen)
+    return entries, seen
 
 
 def write_index(
@@ -167,11 +167,16 @@ def write_index(
         if out.exists():
             old = out.with_name(f".{out.name}.{token_hex(4)}")
             out.rename(old)
-            fresh.rename(out)
+            try:
+                fresh.rename(out)
+            except OSError:
+                old.rename(out)
+                raise
             shutil.rmtree(old)
         else:
             fresh.rename(out)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    except (OSError, RuntimeError) as error:  # FAISS raises the latter where the disk is full
+        told = getattr(error, "strerror", None) or " ".join(str(error).split())
+        raise InputError(f"{out}: cannot be written ({told})") from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

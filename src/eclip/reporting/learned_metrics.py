@@ -180,7 +180,8 @@ def learned_columns(names: Sequence[str], references: Sequence[str], drafts: Seq
         except ImportError as error:
             raise InputError(_missing(name, metric)) from error
         except Exception as error:  # whatever a package raises without its weights
-            told = " ".join(str(error).split())[:150]
+            # others than those of files may quote a report
+            told = " ".join(str(error).split())[:150] if isinstance(error, OSError) else type(error).__name__
             raise InputError(
                 f"--metrics {name}: {metric.package} failed ({told}); its weights: {metric.weights}"
             ) from error

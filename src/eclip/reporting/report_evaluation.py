@@ -11,7 +11,7 @@ in every baseline.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from eclip.reporting.baselines import BASELINES, Judged, baseline_texts, indexed
 from eclip.reporting.draft import NOT_A_DEVICE, Drafter
 from eclip.reporting.drafts_file import DraftsFile
 from eclip.reporting.examples import write_examples
+from eclip.reporting.index import ReportIndex
 from eclip.reporting.learned_metrics import check_learned, described, learned_columns
 from eclip.reporting.text_metrics import METRICS, per_sample
 
@@ -74,8 +75,9 @@ def report_split(
         The numbers by metric, of the drafts ("drafts") and of each baseline.
 
     Raises:
-        InputError: No study with a report, patients of the training split, or some drafts could not be had; those
-            that could are kept.
+        InputError: No study with a report, patients of the training split, or a server did not answer for some drafts;
+            the others are kept. An image of which there can be no draft, because nothing is retrieved or its prompt
+            does not fit, scores 0.
     """
     check_learned(metrics)
     console = Console(stderr=True)
@@ -106,13 +108,18 @@ def report_split(
     with DraftsFile(out, provenance, resume=resume) as file:
         failed = _draft(drafter, [case for case in cases if case.image_id not in file.finished], file)
         if failed:
-            reasons = ", ".join(f"{reason}: {count}" for reason, count in failed.most_common())
             raise InputError(
-                f"{out}: {failed.total()} of {len(cases)} drafts could not be had ({reasons}); {len(file.finished)} "
-                "are kept, run the same with --resume for the others"
+                f"{out}: {failed.total()} of {len(cases)} drafts could not be had ({_told(failed)}); "
+                f"{len(file.finished)} are kept, run the same with --resume for the others"
             )
         file.sort(image_ids)
         drafts = [file.finished[name] for name in image_ids]
+    without = Counter(error for draft in drafts if (error := draft.get("error")))
+    if without:
+        console.print(
+            f"{without.total()} of {len(drafts)} images have no draft and score 0 ({_told(without)})",
+            highlight=False,
+        )
 
     def images_of(split: str) -> np.ndarray:
         return embed_store(model, store, split=split, texts=False, cache=cache).image_ND
@@ -133,7 +140,6 @@ def report_split(
             console.print(f"Left out: the baseline {name}, which needs {needs}", highlight=False)
         else:
             written[name] = texts
-    said = set(drafter.index.texts.to_pylist())
     meta = {
         "seed": drafter.settings.seed,
         "n": len(embeddings),
@@ -141,7 +147,10 @@ def report_split(
         **provenance,
         "patients_in_training": seen,
         "patients_in_index": len(there),
-        "reports_word_for_word_in_index": sum(embeddings.text[i].strip() in said for i in rows),
+        "images_without_draft": without.total(),
+        "reports_word_for_word_in_index": _said_by_others(
+            drafter.index, [embeddings.text[i] for i in rows], patients
+        ),
         "metrics": {name: asdict(one) for name, one in {**METRICS, **described(metrics)}.items()},
         "command": f"eclip report --model {model.path} --index {drafter.index.path} --data {store.path} "
         f"--split {split} --generator {drafter.generator.name} "
@@ -178,13 +187,13 @@ def report_split(
 
 
 def _draft(drafter: Drafter, cases: Sequence[Any], file: DraftsFile) -> Counter[str]:
-    """Make and write the drafts; how many failed, by reason."""
+    """Make and write the drafts; how many may still be had, by the reason why they are not there."""
     failed: Counter[str] = Counter()
     columns = (TextColumn("Drafting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(cases))
         for _, draft in drafter.draft(cases):
-            if draft.error:
+            if draft.again:
                 failed[draft.error] += 1
             else:
                 file.add(draft)
@@ -199,6 +208,24 @@ def _write(
     write_results(folder, {TASK: metrics}, meta=meta, tables={TASK: table}, embeddings=embeddings)
     write_tables(folder, {TASK: metrics})
     return metrics
+
+
+def _told(reasons: Counter[str]) -> str:
+    return ", ".join(f"{reason}: {count}" for reason, count in reasons.most_common())
+
+
+def _said_by_others(
+    index: ReportIndex, texts: Sequence[str], patients: Sequence[Collection[str]]
+) -> int | None:
+    """How many reports stand in the index word for word, by studies of other patients; None for sentences."""
+    if index.level != "report":
+        return None
+    number = {text: n for n, text in enumerate(index.texts.to_pylist())}
+    return sum(
+        len(index.sayers(number[text.strip()], exclude_patients=own)) > 0
+        for text, own in zip(texts, patients, strict=True)
+        if text.strip() in number
+    )
 
 
 def _supported(draft: Mapping[str, Any]) -> float:

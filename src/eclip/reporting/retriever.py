@@ -37,20 +37,23 @@ def retrieve(
     if count < 1 or not 0 <= diversity < 1:
         raise InputError(f"expected 1 or more texts and a diversity in [0, 1); got {count} and {diversity}")
     excluded = exclude_patients or [()] * len(image_QD)
-    most = max((sum(map(index.texts_of, patients)) for patients in excluded), default=0)
     wanted = count if diversity == 0 else _POOL * count
-    found: list[list[Source]] = [[] for _ in image_QD]
-    open_Q = list(range(len(image_QD)))
-    depth = wanted + most
-    while len(open_Q):  # with labels it may take more than one look
-        cosine_QK, number_QK = index.search(image_QD[open_Q], depth)
-        for q, cosine_K, number_K in zip(open_Q, cosine_QK, number_QK, strict=True):
-            found[q] = _eligible(index, cosine_K, number_K, wanted, excluded[q], labels)
-        if depth >= len(index):
-            break
-        open_Q = [q for q in open_Q if len(found[q]) < wanted]
-        depth *= 4
-    return [_diverse(index, sources, count, diversity) for sources in found]
+    # only texts of excluded patients can be in the way
+    depth = wanted + max((sum(map(index.texts_of, patients)) for patients in excluded), default=0)
+    among = index.texts_with(labels) if labels else None
+
+    def look(rows_Q: Sequence[int], exact: bool) -> dict[int, list[Source]]:
+        cosine_QK, number_QK = index.search(image_QD[rows_Q], depth, among=among, exact=exact)
+        return {
+            q: _eligible(index, cosine_K, number_K, wanted, excluded[q], labels)
+            for q, cosine_K, number_K in zip(rows_Q, cosine_QK, number_QK, strict=True)
+        }
+
+    found = look(range(len(image_QD)), exact=False)
+    short = [q for q, sources in found.items() if len(sources) < wanted]
+    if short and among is None and index.manifest["kind"] != "exact":  # it does not look so deep
+        found |= look(short, exact=True)
+    return [_diverse(index, sources, count, diversity) for sources in found.values()]
 
 
 def _eligible(

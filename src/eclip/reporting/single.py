@@ -1,10 +1,12 @@
 """Drafts for images of one's own."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from eclip.errors import InputError
 from eclip.models.model import Model
@@ -25,14 +27,19 @@ def report_images(
     Raises:
         InputError: A file that is not an image, the JSON cannot be written, or a draft could not be had.
     """
+    if out is not None:
+        _check_writable(out)
     vectors_ND = model.embed_images(images, progress=len(images) > 1)
     cases = drafter.cases([str(image) for image in images], vectors_ND)
     drafts = [draft for _, draft in sorted(drafter.draft(cases), key=lambda found: found[0])]
     contents = [draft.as_json() for draft in drafts]
+    if out is not None:
+        whole = contents[0] if len(contents) == 1 else contents
+        out.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     console = Console()
     for draft, content in zip(drafts, contents, strict=True):
         if len(drafts) > 1:
-            console.print(f"[bold]{draft.image_id}[/]", highlight=False, soft_wrap=True)
+            console.print(Text(draft.image_id, style="bold"), soft_wrap=True)
         for sentence in content["sentences"]:
             first = sentence["sources"][:1]
             where = f"{first[0]['study_id']} {first[0]['similarity']:.2f}" if first else ""
@@ -50,13 +57,16 @@ def report_images(
                 soft_wrap=True,
             )
     console.print(NOT_A_DEVICE, soft_wrap=True, style="dim")
-    if out is not None:
-        try:
-            out.parent.mkdir(parents=True, exist_ok=True)
-            whole = contents[0] if len(contents) == 1 else contents
-            out.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
     if failed := [draft for draft in drafts if draft.error]:
         raise InputError(f"{failed[0].image_id}: no draft ({failed[0].error})")
     return drafts
+
+
+def _check_writable(out: Path) -> None:
+    """Before the long work."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+    if out.is_dir() or not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise InputError(f"{out}: cannot be written; give the name of a JSON file in a folder of yours")

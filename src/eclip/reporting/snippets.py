@@ -18,10 +18,10 @@ from eclip.reporting.settings import Selection
 def select(
     method: Selection, sources: Sequence[Source], vectors_KD: np.ndarray, *, count: int, seed: int = 0
 ) -> list[Source]:
-    """Choose snippets, in the order of their similarity to the image.
+    """Choose snippets, in the order of their similarity to the image; of a consensus, the most important first.
 
     "k-means" takes of `count` clusters of the vectors the text nearest each centre, by cosine (paper, section 4.4);
-    "top" the nearest texts; "consensus" the sentences that most of the texts agree on.
+    "top" the nearest texts; "consensus" the sentences that most of the texts agree on, or "top" where there is none.
 
     Args:
         method: How.
@@ -53,7 +53,7 @@ def _top(sources: Sequence[Source], vectors_KD: np.ndarray, count: int, seed: in
 
 
 def _consensus(sources: Sequence[Source], vectors_KD: np.ndarray, count: int, seed: int) -> list[Source]:
-    return consensus(sources)[:count]
+    return consensus(sources)[:count] or _top(sources, vectors_KD, count, seed)
 
 
 @cache

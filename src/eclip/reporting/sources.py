@@ -14,6 +14,12 @@ from eclip.reporting.sentences import split_sentences
 SUPPORTED_FROM = 0.5
 """Similarity from which a source stands behind a sentence."""
 _SHOWN = 3
+_SIDES = {
+    "left": {"left"},
+    "right": {"right"},
+    **{word: {"left", "right"} for word in ("bilateral", "bilaterally", "both")},
+}
+_NEGATIONS = frozenset({"no", "not", "without", "none", "neither", "nor", "never", "cannot"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,8 @@ class Support:
         text: The sentence.
         sources: Up to three retrieved sentences, the most alike first; each with its study. `similarity` is that of
             the words (Dice: 2 · shared / all), not the image's.
-        supported: Whether one of them is alike enough, and says the same of every finding.
+        supported: Whether one of them is alike enough, says the same of every finding, and the same side if any; where
+            no finding is named, both are negated or neither is.
     """
 
     text: str
@@ -63,6 +70,8 @@ def support(draft: str, retrieved: Sequence[Source]) -> list[Support]:
         return [Support(text, (), False) for text in own]
     alike_SO = _dice(own, [text for _, text in others])
     said_O = [spoken_of(text) for _, text in others]
+    sides_O = [_sides(text) for _, text in others]
+    negated_O = np.array([_negated(text) for _, text in others])
     found = []
     for text, alike_O in zip(own, alike_SO, strict=True):
         said = spoken_of(text)
@@ -76,7 +85,10 @@ def support(draft: str, retrieved: Sequence[Source]) -> list[Support]:
             for o in order
             if alike_O[o] > 0 and not opposes_O[o]
         )
+        sides = _sides(text)
         behind_O = agrees_O & (alike_O >= SUPPORTED_FROM)
+        behind_O &= np.array([not sides or sides == other for other in sides_O])
+        behind_O &= bool(said) | (negated_O == _negated(text))
         covered = {name for o in np.flatnonzero(behind_O) for name in said_O[o]}
         found.append(Support(text, sources, bool(behind_O.any()) and set(said) <= covered))
     return found
@@ -92,6 +104,14 @@ def contradictions(draft: str, retrieved: Sequence[Source]) -> list[Contradictio
         for name in findings_of(draft)
         if name != NO_FINDING and counts[name, PRESENT] and counts[name, ABSENT]
     ]
+
+
+def _sides(text: str) -> set[str]:
+    return set().union(*(_SIDES.get(word, ()) for word in words_of(text)))
+
+
+def _negated(text: str) -> bool:
+    return not _NEGATIONS.isdisjoint(words_of(text))
 
 
 def _dice(own: Sequence[str], others: Sequence[str]) -> np.ndarray:

@@ -92,7 +92,7 @@ def per_sample(
         raise InputError(f"{len(references)} reports and {len(drafts)} drafts; expected one draft a report")
     if empty := [i for i, text in enumerate(references) if not text.strip()]:
         raise InputError(f"report {empty[0]} is empty; only studies with a report can be judged")
-    rouge = RougeScorer(["rougeL"])
+    rouge = RougeScorer(["rougeL"], tokenizer=_Words())
     rows: list[dict[str, float]] = []
     for reference, draft in zip(references, drafts, strict=True):
         bleu = _BLEU.corpus_score([draft], [[reference]])
@@ -113,6 +113,13 @@ def per_sample(
         cosine = (vectors[: len(drafts)] * vectors[len(drafts) :]).sum(1, dtype=np.float64)
         table["text_similarity"] = np.where([bool(draft.strip()) for draft in drafts], cosine, 0.0)
     return table
+
+
+class _Words:
+    """The package's own tokenizer knows a to z alone."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return words_of(text)
 
 
 class _NoSynonyms:

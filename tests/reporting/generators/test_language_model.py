@@ -57,7 +57,8 @@ def test_answers_are_those_of_generate_one_at_a_time(generator, folder):
         )
         out = model.generate(**ids, do_sample=False, max_new_tokens=40)
         answer = tokenizer.decode(out[0, ids["input_ids"].shape[1] :], skip_special_tokens=True)
-        assert found[number].text == cleaned(answer)
+        ended = out.shape[1] - ids["input_ids"].shape[1] < 40
+        assert found[number].text == cleaned(answer, finished=ended)
     assert found[0].text == TEXTS[0]  # it has learned something
     assert all(not one.error and one.seconds > 0 for one in found.values())
 
@@ -102,11 +103,28 @@ def test_it_is_frozen(generator):
         ("<|assistant|>No edema.<|end|>", "No edema."),
         ("FINDINGS:", ""),
         ("The findings: two nodules.", "The findings: two nodules."),
+        ("<think>\nThe user wants a report.\n\n</think>\n\nNo edema.", "No edema."),
+        ("So there may be an effusion.</think>Report: No edema.", "No edema."),
+        ("<think>There may be an effusion, so", ""),
         ("Heart < 50 % and > 40 %.", "Heart < 50 % and > 40 %."),
     ],
 )
 def test_answers_are_cleaned(answer, text):
     assert cleaned(answer) == text
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ("No edema. There is a large right pneumo", "No edema."),
+        ("1. No edema.\n2. There is", "1. No edema."),
+        ("No edema. Nodule of 1.5", "No edema."),
+        ("There is a large right pneumo", "There is a large right pneumo"),
+        ("No edema. No effusion.", "No edema. No effusion."),
+    ],
+)
+def test_a_sentence_that_was_cut_short_is_left_out(answer, text):
+    assert cleaned(answer, finished=False) == text
 
 
 def test_what_cannot_be_used_is_told_in_one_line(folder, tmp_path):

@@ -169,6 +169,7 @@ def test_what_fails_for_good_is_reported_and_the_others_are_kept(failure, error,
         assert error in found[1].error
         assert scripted.asked["b"] == times
         assert WORDS not in found[1].error
+        assert found[1].again == (error in ("status 500", "status 429", "no answer"))
     assert WORDS not in caplog.text
     assert "Draft" not in caplog.text
 
@@ -198,6 +199,21 @@ def test_a_server_that_dies_in_the_middle_is_given_up_and_what_is_done_stays():
         assert len(found) == 100
         assert len(scripted.asked) < 5 + server_module.GIVE_UP_AFTER + 5
         assert Counter(one.error.split(":")[0] for one in found.values())["not asked for"] > 80
+
+
+@pytest.mark.parametrize("status", [401, 503])
+def test_a_server_that_refuses_everything_is_given_up(status):
+    with Scripted(lambda *_: (status, {}, {"error": {"message": "no"}})) as scripted:
+        found = run(scripted, *map(str, range(60)), retries=1, concurrency=2)
+        assert len(scripted.asked) <= server_module.GIVE_UP_AFTER + 2
+        assert all(one.again and not one.text for one in found.values())
+
+
+def test_a_sentence_that_the_limit_cut_is_left_out():
+    cut = answer("No edema. There is a large")
+    cut["choices"][0]["finish_reason"] = "length"
+    with Scripted(lambda *_: cut) as scripted:
+        assert run(scripted, "a")[0].text == "No edema."
 
 
 def test_a_server_that_cannot_be_used_is_told_in_one_line():
@@ -231,13 +247,18 @@ def test_a_prompt_is_never_longer_than_its_estimate():
 def test_who_stops_listening_is_not_kept_waiting():
     release = threading.Event()
 
+    answered = []
+
     def slow(text, times):
         if text != "a":
             release.wait(20)
+            answered.append(text)
         return answer("Draft.")
 
     with Scripted(slow) as scripted:
         drafts = ServerGenerator(scripted.url, retries=0).generate(cases("a", "b", "c"))
         assert next(drafts)[0] == 0
-        drafts.close()
+        drafts.close()  # the server is still busy, and stays so until it is told
+        assert not release.is_set()
+        assert not answered
         release.set()

@@ -114,8 +114,10 @@ class LanguageModelGenerator:
         out = self.model.generate(
             padded.to(self.model.device), attention_mask=mask.to(self.model.device), generation_config=greedy
         )
-        answers = self.tokenizer.batch_decode(out[:, length:], skip_special_tokens=True)
-        return [cleaned(answer) for answer in answers]
+        said = out[:, length:]
+        answers = self.tokenizer.batch_decode(said, skip_special_tokens=True)
+        finished = torch.isin(said, torch.tensor(self._ends, device=said.device)).any(1).tolist()
+        return [cleaned(answer, finished=ended) for answer, ended in zip(answers, finished, strict=True)]
 
     def _ids(self, messages: Sequence[Message]) -> list[int]:
         text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)

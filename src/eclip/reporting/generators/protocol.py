@@ -50,11 +50,13 @@ class Generated:
         text: The draft, never empty unless there is an error.
         seconds: What it took.
         error: Why there is no draft, in a few words without any text of a patient.
+        again: Whether there may be one if it is asked for once more.
     """
 
     text: str
     seconds: float
     error: str = ""
+    again: bool = False
 
 
 class Generator(Protocol):

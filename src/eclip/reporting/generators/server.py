@@ -13,9 +13,10 @@ from eclip.reporting.generators.protocol import Case, Generated, Message
 from eclip.reporting.generators.wording import cleaned
 
 GIVE_UP_AFTER = 8
-"""Cases in a row that a server did not answer; the others are then not asked for."""
+"""Cases in a row that a server did not answer, or refused; the others are then not asked for."""
 _RUBBISH_RETRIES = 2
 _CHARACTERS_A_TOKEN = 2
+_NOT_OF_THE_PROMPT = (401, 403, 404, 408, 409, 429)  # the key, the model's name, too much at once
 
 
 class ServerGenerator:
@@ -87,7 +88,7 @@ class ServerGenerator:
                 for number, case in waiting:
                     if unanswered >= GIVE_UP_AFTER:
                         error = "not asked for: the server had stopped answering"
-                        yield number, Generated(text="", seconds=0.0, error=error)
+                        yield number, Generated(text="", seconds=0.0, error=error, again=True)
                         continue
                     running[pool.submit(self._ask, case.messages)] = number
                     if len(running) >= self.concurrency:
@@ -96,7 +97,7 @@ class ServerGenerator:
                     return
                 for future in wait(running, return_when=FIRST_COMPLETED).done:
                     found = future.result()
-                    unanswered = unanswered + 1 if found.error.startswith("no answer") else 0
+                    unanswered = unanswered + 1 if found.again else 0
                     yield running.pop(future), found
         except BaseException:
             self._client.close()  # else the process would wait for answers that nobody wants any more
@@ -105,7 +106,7 @@ class ServerGenerator:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, messages: Sequence[Message]) -> Generated:
-        start, error = time.perf_counter(), ""
+        start, error, again = time.perf_counter(), "", False
         for _ in range(1 + _RUBBISH_RETRIES):
             try:
                 answer = self._client.chat.completions.create(
@@ -117,18 +118,20 @@ class ServerGenerator:
                 )
             except self._openai.APIStatusError as failure:
                 error = f"status {failure.status_code}"
+                again = failure.status_code >= 500 or failure.status_code in _NOT_OF_THE_PROMPT
                 break
             except self._openai.APIConnectionError as failure:  # time-outs are among these
-                error = f"no answer ({type(failure).__name__})"
+                error, again = f"no answer ({type(failure).__name__})", True
                 break
             except (self._openai.OpenAIError, ValueError, TypeError) as failure:
                 error = f"not an answer of the OpenAI protocol ({type(failure).__name__})"
                 continue
-            text = cleaned(_content(answer))
+            said, ended = _content(answer)
+            text = cleaned(said, finished=ended)
             if text:
                 return Generated(text=text, seconds=time.perf_counter() - start)
             error = "empty answer" if hasattr(answer, "choices") else "not an answer of the OpenAI protocol"
-        return Generated(text="", seconds=time.perf_counter() - start, error=error)
+        return Generated(text="", seconds=time.perf_counter() - start, error=error, again=again)
 
     def _served(self, wanted: str) -> str:
         """The model's name on the server, which has to be there."""
@@ -160,8 +163,8 @@ class ServerGenerator:
         return wanted or names[0]
 
 
-def _content(answer: Any) -> str:
-    choices = getattr(answer, "choices", None) or []
-    message = getattr(choices[0], "message", None) if choices else None
-    content = getattr(message, "content", None)
-    return content if isinstance(content, str) else ""
+def _content(answer: Any) -> tuple[str, bool]:
+    """What was said, and whether it came to an end by itself."""
+    choices = getattr(answer, "choices", None) or [None]
+    content = getattr(getattr(choices[0], "message", None), "content", None)
+    return content if isinstance(content, str) else "", getattr(choices[0], "finish_reason", None) != "length"
