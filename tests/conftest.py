@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see eclip.cli.main
 
 import torch  # after the setting above
+
+# how long an example takes depends on what else the machine does
+settings.register_profile("eclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("eclip")
 
 torch.set_num_threads(2)  # golden curves and bit equality are for a fixed number of threads
 

@@ -459,7 +459,6 @@ def stands_broken(root, name, data):
 MANY = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=100,
-    deadline=None,
 )
 
 

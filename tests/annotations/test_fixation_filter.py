@@ -80,7 +80,7 @@ def recordings(draw):
     return tuple(np.concatenate([np.zeros((3, 0)), *parts], axis=1))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(recordings(), st.sampled_from([0.02, 0.05, 0.3]), st.sampled_from([0.5, 1.0, 1.25]))
 def test_finds_what_the_book_finds(samples, dispersion, aspect):
     seconds, x, y = samples
@@ -92,7 +92,7 @@ def test_finds_what_the_book_finds(samples, dispersion, aspect):
         assert (fixation.x, fixation.y) == pytest.approx((np.mean(x[seen]), np.mean(y[seen])), abs=1e-12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(recordings(), st.integers(-3, 3))
 def test_fixations_follow_each_other_last_and_lie_together_on_any_scale(samples, power):
     seconds, x, y = samples
@@ -169,7 +169,7 @@ def test_one_degree_where_the_samples_tell_it_and_the_median_of_what_was_seen():
 ANY = st.floats(width=64) | st.sampled_from([0.0, 1e308, -1e308, 0.5, 0.51])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(ANY | st.integers(0, 20).map(lambda n: n / 20), ANY, ANY), max_size=40), st.booleans()
 )

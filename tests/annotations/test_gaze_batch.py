@@ -29,7 +29,7 @@ def path(draw, count):
     return [Fixation(*draw.random(2), 0.0, draw.uniform(0.1, 1)) for _ in range(count)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(FIXATION, max_size=5), min_size=1, max_size=4))
 def test_a_batch_is_what_render_draws_for_each(paths):
     maps, usable = GazeBatch.pack(paths, aspect=WIDTH / HEIGHT).render(HEIGHT, WIDTH)
@@ -59,7 +59,7 @@ def test_each_image_has_its_own_aspect():
     torch.testing.assert_close(gaze.sigma_y, torch.tensor([[0.05], [0.1]]))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.lists(
@@ -184,7 +184,7 @@ def packed(readings, slices):
     return GazeBatch.pack_readings(readings, aspect=WIDTH / HEIGHT, slices=slices)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.lists(TIMED, max_size=4), max_size=3), SLICES)
 def test_each_slice_is_what_was_looked_at_in_its_share_of_each_readings_time(readings, slices):
     maps, usable = packed([readings], slices).render_slices(HEIGHT, WIDTH)
@@ -194,7 +194,7 @@ def test_each_slice_is_what_was_looked_at_in_its_share_of_each_readings_time(rea
     np.testing.assert_allclose(maps[0], expected, atol=1e-5)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.lists(st.lists(TIMED, max_size=5), max_size=3), min_size=1, max_size=4), SLICES)
 def test_slices_add_up_to_the_heatmap(readings, slices):
     gaze = packed(readings, slices)
@@ -205,7 +205,7 @@ def test_slices_add_up_to_the_heatmap(readings, slices):
     torch.testing.assert_close(gaze.render(HEIGHT, WIDTH)[0], maps.sum(1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(TIMED, min_size=2, max_size=6), st.randoms(use_true_random=False))
 def test_the_order_in_the_list_does_not_matter(fixations, random):
     again = list(fixations)
@@ -257,7 +257,7 @@ def test_slices_move_with_their_image():
     torch.testing.assert_close(maps.sum(1), whole, atol=1e-5, rtol=1e-4)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.builds(Fixation, *[ANYTHING] * 4, sigma_x=st.none() | ANYTHING), max_size=4),
     st.integers(2, 4),

@@ -43,7 +43,7 @@ def formula(fixations, height, width):
     return values
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(FIXATION, min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 12))
 def test_render_is_the_formula_divided_by_its_maximum(fixations, height, width):
     expected = formula(fixations, height, width)
@@ -68,7 +68,7 @@ def test_a_fixation_has_its_duration_as_mass_whatever_its_spread():
     assert drawn[:, 100:].sum() == pytest.approx(drawn[:, :100].sum(), rel=1e-3)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(FIXATION, min_size=2, max_size=8), st.randoms(use_true_random=False), st.floats(0.01, 100))
 def test_neither_order_nor_the_unit_of_time_matters(fixations, random, unit):
     again = [dataclasses.replace(f, start=f.start * unit, end=f.end * unit) for f in fixations]
@@ -79,7 +79,7 @@ def test_neither_order_nor_the_unit_of_time_matters(fixations, random, unit):
         np.testing.assert_allclose(second, first, atol=1e-6)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(FIXATION, min_size=1, max_size=5), st.data())
 def test_a_crop_of_the_map_is_the_map_of_the_crop(fixations, data):
     """The default sigma is of the whole image's width; it is written out before cropping."""
@@ -114,7 +114,7 @@ def test_a_crop_of_the_map_is_the_map_of_the_crop(fixations, data):
         np.testing.assert_allclose(render(cropped, height, width), part / part.max(), atol=1e-4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.builds(

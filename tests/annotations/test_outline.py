@@ -34,7 +34,7 @@ def png(array):
     return buffer.getvalue()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(*[FRACTION] * 4)
 def test_boxes_and_ellipses_hold_the_pixels_whose_centres_they_hold(xa, ya, xb, yb):
     (x0, x1), (y0, y1) = sorted((xa, xb)), sorted((ya, yb))
@@ -48,7 +48,7 @@ def test_boxes_and_ellipses_hold_the_pixels_whose_centres_they_hold(xa, ya, xb, 
             assert ellipse[row, column] == (far <= 1) or abs(far - 1) < 1e-9
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10_000), st.integers(3, 9))
 def test_polygons_agree_with_matplotlib(seed, corners):
     """Star-shaped polygons, which do not cross themselves, so that both rules mean the same."""
@@ -108,7 +108,7 @@ def test_what_outlines_nothing_is_told(broken):
         inside(broken, 5, 5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.binary(min_size=1, max_size=200), st.integers(0, 90), st.binary(max_size=5))
 def test_any_bytes_are_a_mask_or_one_line(junk, place, patch):
     picture = png(np.eye(9, dtype=np.uint8))

@@ -89,7 +89,7 @@ def test_boxes_without_area_are_left_out(table, tmp_path):
     assert region_of(boxes.iloc[0].tolist(), (100, 200)).points == ((0.1, 0.1), (0.3, 0.3))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.binary(max_size=60), st.text(',\n\r"a1.\0', max_size=60))
 def test_any_bytes_give_a_table_or_one_line(table, junk, text):
     for content in (junk, b"a,b\n" + junk, b"a,b\n" + text.encode()):

@@ -180,7 +180,7 @@ def test_missing_and_absurdly_large_files_are_told(tmp_path):
 NAMES = st.sampled_from(["null", None, "", "edema", "lung_lesion", ["edema"], ["edema", "lung_lesion"], []])
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(
     fixations=st.lists(
         st.tuples(st.integers(-50, 300), st.floats(-50, 300), st.integers(1, 20), NAMES),
@@ -208,7 +208,7 @@ def test_a_finding_is_told_just_while_it_was_looked_for(read, fixations):
     assert [s.start for s in path.annotation.sentences] == sorted(s.start for s in path.annotation.sentences)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), dataset=st.sampled_from(sorted(SOUND)))
 def test_broken_files_give_rejections_or_one_clear_error(read, data, dataset):
     indent = data.draw(st.sampled_from([None, 1]))  # lines, for what breaks whole lines
@@ -233,7 +233,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=300, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), dataset=st.sampled_from(sorted(SOUND)))
 def test_values_of_any_type_are_rejected_or_understood(read, data, dataset):
     TRIED["scan paths"] += 1

@@ -81,7 +81,7 @@ def test_windows_are_those_of_the_standard(tmp_path, function, centre, width):
 
 
 @given(st.integers(0, 4095), st.floats(20, 5000), st.floats(0.1, 8), st.floats(-3000, 3000), st.booleans())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_window_after_any_rescaling_equals_pydicoms(tmp_path, at, width, slope, intercept, exact):
     slope, intercept, width = round(slope, 3), round(intercept, 2), round(width, 2)
     centre = round(at * slope + intercept, 2)  # within the pixels
@@ -338,7 +338,7 @@ def test_no_broken_file_is_a_traceback_or_takes_much_memory(tmp_path, kind, capf
     sound = path.read_bytes()
 
     @given(broken(sound), st.integers(0, 1))
-    @settings(max_examples=100 if kind == "lossless JPEG" else 300, deadline=None,
+    @settings(max_examples=100 if kind == "lossless JPEG" else 300,
               suppress_health_check=list(HealthCheck))  # fmt: skip
     def stands(data, keep_header):
         TRIED["dicom"] += 1

@@ -126,7 +126,7 @@ MEANING = {"FINDINGS": "findings", "IMPRESSION": "impression", "HISTORY": "histo
            "preamble": "preamble", "full report": "full report"}  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(LINES), max_size=12))
 def test_reports_without_its_traps_are_split_as_by_the_original(lines):
     report = "FINAL REPORT\n" + "\n".join(f" {line}" for line in lines)
@@ -193,7 +193,7 @@ fragments = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.one_of(st.text(max_size=300), st.lists(fragments, max_size=60).map("".join)))
 def test_any_text_is_split_without_inventing_or_crashing(report):
     found = sections(report)

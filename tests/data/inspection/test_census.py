@@ -145,7 +145,7 @@ def test_times_that_are_no_numbers_do_not_count(tmp_path):
     arrays(np.float64, st.integers(0, 60), elements=st.floats(-1e6, 1e6) | st.sampled_from([np.nan, 1e300])),
     arrays(np.int64, st.integers(1, 60), elements=st.integers(0, 300)),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_histograms_hold_every_finite_value_once(some, others):
     found = {histogram.group: histogram for histogram in histograms({"a": some, "b": others})}
     assert ("a" in found) == bool(np.isfinite(some).any())

@@ -16,7 +16,7 @@ def register():
 
 
 @given(st.integers(1, 150), st.floats(0, 1), st.integers(0, 249))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_size_is_split_by_patient(studies, share, seed):
     annotated = int(share * studies)
     register = plan(studies=studies, annotated=annotated, seed=seed)

@@ -180,7 +180,7 @@ def test_order_is_that_of_reading():
 
 
 @given(st.integers(0, 2**32), st.sampled_from(["AP", "PA"]))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_every_sentence_ends_with_its_only_period(seed, view):
     rng = np.random.default_rng(seed)
     report = write_report(sample_findings(rng), rng, view=view, prior=sample_findings(rng))

@@ -130,7 +130,7 @@ def test_what_is_no_table_of_rows_is_told_in_one_line(tmp_path, content, options
         read(tmp_path / "gone.csv")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.binary(max_size=120),
     st.sampled_from(["a.csv", "a.csv.gz"]),

@@ -219,7 +219,7 @@ def sound(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", FILES)
-@settings(max_examples=60, deadline=None, suppress_health_check=NOT_TOUCHED)
+@settings(max_examples=60, suppress_health_check=NOT_TOUCHED)
 @given(data=st.data())
 def test_a_broken_file_gives_studies_and_rejections_or_one_clear_error(sound, name, data):
     file = sound / name
@@ -232,7 +232,7 @@ def test_a_broken_file_gives_studies_and_rejections_or_one_clear_error(sound, na
         file.write_bytes(content)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=NOT_TOUCHED)
+@settings(max_examples=60, suppress_health_check=NOT_TOUCHED)
 @given(data=st.data())
 def test_a_draw_stands_a_broken_table(sound, data):
     file = sound / "train.csv"

@@ -377,7 +377,7 @@ def test_no_broken_file_is_a_traceback(tmp_path, name):
     assert len(stands(MimicCxr(root=tmp_path), name="mimic-cxr")[0]) == 4
 
     @given(broken(sound), st.sampled_from(["", "5x200"]))
-    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, suppress_health_check=list(HealthCheck))
     def stands_it(data, subset):
         path.write_bytes(data)
         options = {"subset": subset, "per_class": 1} if subset else {}

@@ -172,7 +172,7 @@ def small(tmp_path_factory):
     return root, {path: path.read_bytes() for path in sorted(files)}
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_broken_file_breaks_the_source(small, data):
     root, sound = small

@@ -239,7 +239,7 @@ def sound(tmp_path_factory):
 @pytest.mark.parametrize(
     "name", ["Data_Entry_2017.csv", "BBox_List_2017.csv", "test_list.txt", "train_val_list.txt"]
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=NOT_TOUCHED)
+@settings(max_examples=60, suppress_health_check=NOT_TOUCHED)
 @given(data=st.data())
 def test_a_broken_file_gives_studies_and_rejections_or_one_clear_error(sound, name, subset, data):
     file = sound / name

@@ -172,7 +172,7 @@ def test_punctuation_around_a_dropped_word_is_tidied(text, rest):
 
 
 @given(st.text(st.sampled_from("X a.,;:()[]/-'\n5"), max_size=80))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_dropping_leaves_no_token_and_invents_no_letter(text):
     rest = without_removed(text)
     assert "XXXX" not in rest
@@ -342,7 +342,7 @@ def test_a_folder_of_something_else_is_told(root):
 
 FEW = [open_i.REPORTS[number] for number in (0, 1, 2)]
 SOUND = {f"{report['uid']}_{image}" for report in FEW for image, _ in report["images"]}
-many = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+many = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def plausible(result):

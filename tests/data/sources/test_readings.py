@@ -173,7 +173,6 @@ def test_what_is_broken_in_egd_is_listed_and_the_rest_is_built(egd, images):
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=60,
-    deadline=None,
 )
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["master_sheet.csv", "fixations.csv"])
@@ -189,7 +188,6 @@ def test_broken_tables_of_egd_give_studies_and_rejections_or_one_line(egd, image
 @settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     max_examples=60,
-    deadline=None,
 )
 @given(data=st.data())
 @pytest.mark.parametrize("name", ["metadata_phase_2.csv", "P202R000002/fixations.csv"])

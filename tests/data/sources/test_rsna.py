@@ -204,7 +204,7 @@ def sound(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", TABLES)
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_table_gives_studies_and_rejections_or_one_line(sound, name, data):
     root, tables = sound

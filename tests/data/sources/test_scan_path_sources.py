@@ -169,7 +169,7 @@ def sound(tmp_path_factory):
     ]
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=250, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_broken_file_breaks_the_sources(sound, data):
     file, content, source = data.draw(st.sampled_from(sound))

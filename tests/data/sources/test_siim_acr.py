@@ -66,7 +66,7 @@ def test_a_code_is_decoded_down_the_columns_each_run_counted_from_the_last():
     np.testing.assert_array_equal(drawn("0 1048576"), np.ones((1024, 1024), bool))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(runs=st.lists(st.tuples(st.integers(0, 60_000), st.integers(1, 40_000)), min_size=1, max_size=10))
 def test_any_code_is_decoded_as_by_a_loop(runs):
     expected, position = np.zeros(1024 * 1024, bool), 0
@@ -193,7 +193,7 @@ def sound(tmp_path_factory):
     return root, b"\n".join(shorter)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_table_gives_studies_and_rejections_or_one_line(sound, data):
     root, table = sound

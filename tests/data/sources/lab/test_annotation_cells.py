@@ -163,7 +163,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.text(max_size=40), json_values.map(json.dumps)), st.sampled_from(["boxes", "masks"]))
 def test_any_cell_gives_annotations_and_rejections(tmp_path_factory, cell, kind):
     TRIED["csv: cells"] += 1

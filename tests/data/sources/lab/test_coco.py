@@ -124,7 +124,7 @@ def test_a_frame_of_another_shape_is_another_image(root):
     assert "does not have the shape of the image, 80 × 60" in rejected["image 7"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_file_is_stood(root, data):
     (root / "any.json").write_bytes(data.draw(broken(CONTENT)))
@@ -140,7 +140,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_values_of_any_type_are_stood(root, data):
     content = lab.coco()

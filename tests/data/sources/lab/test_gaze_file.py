@@ -85,7 +85,7 @@ SAMPLES = b"time,x,y\n" + b"".join(
 )
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(st.sampled_from([FIXATIONS, SAMPLES]).flatmap(broken))
 def test_any_gaze_file_gives_finite_fixations_or_rejections(tmp_path_factory, content):
     TRIED["csv: gaze files"] += 1

@@ -56,7 +56,7 @@ def test_what_is_no_name_is_told(value):
     assert str(error.value).isascii()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists, max_leaves=8))
 def test_any_value_is_shown_in_few_printable_characters(value):
     assert len(shown(value)) <= 61

@@ -68,7 +68,7 @@ def test_numbers_are_compared_by_value(number):
     assert code(f" {number!r}") == code(f"{number:+.17e}")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.sampled_from(["1", "inf", "9" * 400, "1e999", "a|b", "|", "", "\x00", "nan"]) | st.text(max_size=4)

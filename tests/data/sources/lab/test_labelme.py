@@ -100,7 +100,7 @@ def test_files_may_lie_behind_a_link_and_end_in_capitals(root, tmp_path):
     assert [annotation.label for annotation in studies[2].annotations] == ["box", "round", "odd", "pair"]
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_file_is_stood(root, data):
     (root / "labelme/b2.json").write_bytes(data.draw(broken(CONTENT)))

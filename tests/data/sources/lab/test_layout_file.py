@@ -114,7 +114,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
         read_layout(tmp_path / "gone.yaml")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(broken(lab.MAPPING.encode()), st.text("[]{}:,-? &*!|>'\"#%@ab\n\t\\x").map(str.encode)))
 def test_any_file_gives_a_layout_or_an_error(tmp_path_factory, content):
     TRIED["csv: mapping"] += 1

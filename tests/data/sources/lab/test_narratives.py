@@ -104,7 +104,7 @@ def test_a_file_that_is_not_there_is_told(root):
         drain(lab.source(root, narratives=root / "gone.jsonl"))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=200, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_file_is_stood(root, data):
     content = f"{LINE}\n{json.dumps(lab.narrative(), indent=0).replace(chr(10), '')}\n".encode()

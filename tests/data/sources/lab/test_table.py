@@ -282,7 +282,7 @@ def spoiled(tmp_path_factory):
     return root
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_table_is_stood(spoiled, data):
     good = b"\n".join((spoiled / "plain.csv").read_bytes().splitlines()[:5])
@@ -294,7 +294,7 @@ def test_any_table_is_stood(spoiled, data):
         study.text.encode()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_mapping_is_stood(spoiled, data):
     small = """\
