@@ -9,6 +9,7 @@ import pytest
 
 from eclip.data.store import Store, write_store
 from eclip.errors import InputError
+from eclip.evaluation import retrieval
 from eclip.evaluation.context import Context
 from eclip.evaluation.evaluate import evaluate
 from eclip.evaluation.results import Evaluation
@@ -92,6 +93,17 @@ def test_studies_are_embedded_once(store, prompts, tmp_path):
     model = SpotModel()
     evaluate(model, store, out=tmp_path / "out", prompts=prompts)
     assert model.calls == 2 + 1 + 1 + 1  # the judged split; images to learn from and to choose by; prompts
+
+
+def test_what_several_tasks_need_is_found_once(store, prompts, tmp_path, monkeypatch):
+    studies = [dataclasses.replace(study, sex="FM"[i % 2]) for i, study in enumerate(store)]
+    write_store(tmp_path / "store", studies, source="test")
+    found = []
+    real = retrieval.per_sample
+    monkeypatch.setattr(retrieval, "per_sample", lambda *a, **k: found.append(1) or real(*a, **k))
+    results = evaluate(SpotModel(), Store.open(tmp_path / "store"), out=tmp_path / "out", prompts=prompts)
+    assert {"retrieval", "subgroups"} <= set(results)
+    assert len(found) == 1
 
 
 def test_without_labels_zero_shot_is_left_out_unless_asked_for(tmp_path, capsys):

@@ -1,10 +1,11 @@
 """What a task may look at."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from eclip.data.store import Store
 from eclip.evaluation.embedding_file import EmbeddingFile
@@ -37,6 +38,9 @@ class Context:
     cache: Path | None = None
     _embeddings: dict[str, Embeddings] = field(default_factory=dict, init=False, repr=False)
     _vectors: dict[str, np.ndarray] = field(default_factory=dict, init=False, repr=False)
+    _tables: dict[Callable[["Context"], pd.DataFrame], pd.DataFrame] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @property
     def embeddings(self) -> Embeddings:
@@ -60,6 +64,12 @@ class Context:
         if missing := [sentence for sentence in sentences if sentence not in self._vectors]:
             self._vectors |= dict(zip(missing, self.model.embed_texts(missing), strict=True))
         return self._vectors
+
+    def table(self, per_sample: Callable[["Context"], pd.DataFrame]) -> pd.DataFrame:
+        """What a task finds for each image, found once however many tasks build on it."""
+        if per_sample not in self._tables:
+            self._tables[per_sample] = per_sample(self)
+        return self._tables[per_sample]
 
     @property
     def training(self) -> Embeddings:

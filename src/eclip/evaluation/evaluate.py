@@ -73,7 +73,7 @@ def evaluate(
     for name in tasks or [name for name, task in TASKS.items() if task.default]:
         console.print(f"{name}, split {split!r}, {len(embeddings)} images", highlight=False, soft_wrap=True)
         try:
-            tables[name] = TASKS[name].per_sample(context)
+            tables[name] = context.table(TASKS[name].per_sample)
         except InputError as error:
             if tasks:
                 raise

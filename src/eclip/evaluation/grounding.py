@@ -9,6 +9,7 @@ no model needs to beat.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -191,10 +192,15 @@ def _spread(unit_hwD: torch.Tensor, text_D: np.ndarray, size: int) -> np.ndarray
     return spread[0, 0].double().numpy()
 
 
+@cache
+def _centre(size: int) -> np.ndarray:
+    return centre_bias(size, size).double().numpy()
+
+
 def _scored(phrase: Phrase, map_HW: np.ndarray) -> dict[str, float]:
     scores: dict[str, float] = {}
     inside_HW = phrase.map_HW >= LOOKED
-    for suffix, candidate_HW in (("", map_HW), (CENTRE, centre_bias(*map_HW.shape).double().numpy())):
+    for suffix, candidate_HW in (("", map_HW), (CENTRE, _centre(len(map_HW)))):
         own = {"pointing_game": saliency.pointing_game(candidate_HW, inside_HW)}
         if phrase.fixated_F2 is None:
             own["contrast_to_noise"] = saliency.contrast_to_noise(candidate_HW, inside_HW)

@@ -148,7 +148,7 @@ def _subgroups(context: Context) -> pd.DataFrame:
         ("image_to_text_recall@10", _retrieval, lambda table: table["image_to_text_recall@10"].to_numpy()),
     ):
         try:
-            qualities[name] = values(task(context))
+            qualities[name] = values(context.table(task))
         except InputError as error:
             reasons.append(str(error))
     if not qualities:
