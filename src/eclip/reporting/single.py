@@ -35,7 +35,10 @@ def report_images(
     contents = [draft.as_json() for draft in drafts]
     if out is not None:
         whole = contents[0] if len(contents) == 1 else contents
-        out.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        try:
+            out.write_text(json.dumps(whole, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
     console = Console()
     for draft, content in zip(drafts, contents, strict=True):
         if len(drafts) > 1:
