@@ -126,6 +126,15 @@ def test_separability_is_half_for_one_place_and_one_for_two():
     assert np.isnan(embedding_quality.separability(one)).all()  # nobody else to learn from
 
 
+def test_separability_is_learned_from_other_patients():
+    """Four alike images a patient: who had seen one of them would know the others by heart."""
+    image_ND, text_ND = (np.repeat(unit_rows(50, 400, seed=seed), 4, axis=0) for seed in (0, 1))
+    case = embeddings(image_ND, text_ND, patients=[f"p{i // 4}" for i in range(200)])
+    assert np.mean(embedding_quality.separability(case)) == pytest.approx(0.5, abs=0.15)
+    strangers = embeddings(image_ND, text_ND)
+    assert np.mean(embedding_quality.separability(strangers)) > 0.95
+
+
 def mean_over_distinct(weights, size, term):
     """Weighted mean of term(i, j, …) over samples that are all different."""
     tuples = list(permutations(range(len(weights)), size))
