@@ -254,6 +254,19 @@ def test_what_goes_with_the_gaze_may_be_missing(root):
     assert (len(gaze.fixations), gaze.sentences, reading.text) == (1, (), "")
 
 
+def test_the_text_is_that_of_the_first_reader_who_has_one(root):
+    recordings = ["P102R000001", "P102R000002"]
+    write_metadata(root, *map(row_of, recordings))
+    for recording in recordings:
+        write_recording(root, recording)
+    folder = root / "main_data" / recordings[0]
+    for name in ("timestamps_transcription.csv", "transcription.txt"):
+        (folder / name).unlink()
+    (reading,), _ = read(root)
+    assert reading.text == "P102R000002: heart enlarged."
+    assert len(gaze_of(reading)) == 2
+
+
 def test_without_the_text_the_words_are_joined(root):
     (root / "main_data" / RECORDING / "transcription.txt").unlink()
     (reading,), _ = read(root)

@@ -94,6 +94,17 @@ def test_a_store_that_cannot_be_written_to_is_mapped_from_the_cache_folder(folde
     assert list((tmp_path / "home" / "eclip").glob("*.arrow"))
 
 
+@pytest.mark.parametrize("kept", [0, 100])
+def test_a_copy_that_was_cut_short_is_made_again(folder, kept):
+    """As by a crash of the machine, which may lose what was not on disk yet."""
+    copy = folder / ".arrow" / f"{Store.open(folder).fingerprint}.arrow"
+    whole = copy.read_bytes()
+    copy.unlink()
+    copy.write_bytes(whole[:kept])
+    assert Store.open(folder)[3] == STUDIES[3]
+    assert copy.read_bytes() == whole
+
+
 def test_a_store_is_replaced_and_its_old_copy_goes_with_it(folder):
     Store.open(folder)
     write_store(folder, STUDIES[:2], source="test")

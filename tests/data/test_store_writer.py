@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -48,6 +49,47 @@ def test_other_folders_are_not_overwritten(tmp_path):
     with pytest.raises(InputError, match="other things in it"):
         write_store(tmp_path / "thesis", STUDIES, source="test")
     assert [p.name for p in tmp_path.rglob("*")] == ["thesis", "chapter.tex"]
+
+
+@pytest.mark.parametrize(
+    "manifest", ['{"name": "a web app"}', "[]", "{", '{"level": "report", "model_fingerprint": ""}']
+)
+def test_another_manifest_makes_no_store(tmp_path, manifest):
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "manifest.json").write_text(manifest)
+    with pytest.raises(InputError, match="other things in it"):
+        write_store(tmp_path / "app", STUDIES, source="test")
+    assert (tmp_path / "app" / "manifest.json").read_text() == manifest
+
+
+def test_what_somebody_put_into_a_store_is_not_deleted(folder):
+    Store.open(folder)
+    write_store(folder, STUDIES[:3], source="test")
+    (folder / "patients.csv").touch()
+    with pytest.raises(InputError, match="other things in it"):
+        write_store(folder, STUDIES, source="test")
+    assert (folder / "patients.csv").exists()
+    assert len(Store.open(folder)) == 3
+
+
+def test_a_store_that_was_on_its_way_out_when_all_was_killed_comes_back(folder):
+    folder.rename(folder.with_name(".store.replaced"))
+
+    def failing():
+        yield STUDIES[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_store(folder, failing(), source="test")
+    assert len(Store.open(folder)) == len(STUDIES)
+    assert [path.name for path in folder.parent.iterdir()] == ["store"]
+
+
+def test_here_is_a_folder_too(tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    write_store(Path(), STUDIES, source="test")
+    assert len(Store.open(tmp_path / "empty")) == len(STUDIES)
 
 
 def test_no_study_is_an_error_that_shows_the_first_reason(tmp_path):

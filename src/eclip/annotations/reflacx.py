@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from eclip.annotations.annotation import Annotation, Sentence
-from eclip.annotations.reading import Reading, Reject, Rejection
+from eclip.annotations.reading import Reading, Reject, Rejection, first_told
 from eclip.annotations.recording_table import read_extents, read_numbers, read_table, region_of
 from eclip.annotations.reflacx_gaze import read_gaze
 from eclip.annotations.sentences import Word, group_sentences, joined
@@ -86,14 +86,14 @@ def read_reflacx(root: Path, *, reject: Reject) -> Iterator[Reading]:
         read = [(recording, *_read(main, recording, reject)) for recording in of_image]
         read = [(recording, text, annotations) for recording, text, annotations in read if annotations]
         if read:
-            first, text, _ = read[0]
+            first = read[0][0]
             yield Reading(
                 image_id=image_id,
                 study_id=first.study_id,
                 patient_id=first.patient_id,
                 split=first.split,
                 annotations=tuple(annotation for *_, annotations in read for annotation in annotations),
-                text=text,
+                text=first_told(text for _, text, _ in read),
                 labels=_labels([recording.certainty for recording, *_ in read]),
             )
 

@@ -182,10 +182,11 @@ class ExpertLoader:
         return gaze.transform(matrix_N33 @ crop_N33).render_slices(self.size, self.size)
 
     def _regions(self, studies: Sequence[Study]) -> Tensor:
-        """Region maps (B, 1, H, W) in the crop that the encoder sees; zero where a study has fixations instead."""
+        """Region maps (B, 1, H, W) in the crop that the encoder sees; zero where a study has fixations that last."""
         maps = np.zeros((len(studies), 1, self.size, self.size), np.float32)
         for i, study in enumerate(studies):
-            if not any(annotation.fixations for annotation in study.annotations):
+            fixations = [fixation for annotation in study.annotations for fixation in annotation.fixations]
+            if not any(fixation.duration for fixation in fixations):
                 region = render_regions(study.annotations, study.height, study.width)
                 if region is not None:
                     maps[i, 0] = fit((region * 255).astype(np.uint8), self.size) / np.float32(255)

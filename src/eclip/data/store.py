@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -138,18 +139,24 @@ def _map_rows(path: Path, manifest: Mapping[str, Any], fingerprint: str) -> list
     """Map the rows' Arrow file into memory; write it first if it is not there yet."""
     personal = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "eclip"
     folders = [path / ".arrow", personal]
-    found = next((f for folder in folders if (f := folder / f"{fingerprint}.arrow").is_file()), None)
-    if found is None:
-        folder = folders[0] if os.access(path, os.W_OK) else personal
-        found = folder / f"{fingerprint}.arrow"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            _write_arrow(found, [path / shard["file"] for shard in manifest["shards"]])
-        except OSError as error:
-            raise InputError(
-                f"{found}: cannot be written ({error.strerror or error}); free some space"
-            ) from error
-    return pa.ipc.open_file(pa.memory_map(str(found))).read_all().to_batches()
+    there = [file for folder in folders if (file := folder / f"{fingerprint}.arrow").is_file()]
+    for file in there:
+        with suppress(pa.ArrowInvalid, OSError):  # cut short by a crash of the machine: written again
+            return _mapped(file)
+    folder = folders[0] if os.access(path, os.W_OK) else personal
+    fresh = folder / f"{fingerprint}.arrow"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_arrow(fresh, [path / shard["file"] for shard in manifest["shards"]])
+    except OSError as error:
+        raise InputError(
+            f"{fresh}: cannot be written ({error.strerror or error}); free some space"
+        ) from error
+    return _mapped(fresh)
+
+
+def _mapped(file: Path) -> list[pa.RecordBatch]:
+    return pa.ipc.open_file(pa.memory_map(str(file))).read_all().to_batches()
 
 
 def _write_arrow(out: Path, shards: Iterable[Path]) -> None:

@@ -40,7 +40,7 @@ class StoreWriter:
 
     Args:
         out: Folder to make. A store that is there is replaced when all went well; any other folder that is not
-            empty is refused.
+            empty is refused, and a store with other files in it.
         keep: Whether finished shards stay for the next try when this one fails.
 
     Raises:
@@ -48,9 +48,13 @@ class StoreWriter:
     """
 
     def __init__(self, out: Path, *, keep: bool = True) -> None:
-        if out.exists() and not (out.is_dir() and (not any(out.iterdir()) or (out / MANIFEST).is_file())):
-            raise InputError(f"{out}: has other things in it and is no study store; choose a new folder")
-        out = out.resolve() if out.is_symlink() else out  # the link stays, what it leads to is replaced
+        # of a link, what it leads to is replaced; "." has no name
+        out = out.resolve() if out.is_symlink() else out if out.name else out.absolute()
+        replaced = _replaced(out)
+        if replaced.is_dir() and not out.exists():
+            replaced.rename(out)  # an earlier try was killed between its last two steps
+        if out.exists() and not _may_go(out):
+            raise InputError(f"{out}: has other things in it than a study store; choose a new folder")
         self._out, self._keep = out, keep
         self.folder = out.with_name(f".{out.name}.building")
         self._parts: dict[int, Part] = {}
@@ -155,7 +159,7 @@ class StoreWriter:
             text = json.dumps(manifest, indent=1, ensure_ascii=False)
             (self.folder / MANIFEST).write_text(text, encoding="utf-8", errors="backslashreplace")
             _sync(*self.folder.iterdir(), self.folder)
-            old = self._out.with_name(f".{self._out.name}.replaced")
+            old = _replaced(self._out)
             if self._out.exists():
                 shutil.rmtree(old, ignore_errors=True)
                 self._out.rename(old)
@@ -207,6 +211,21 @@ def write_store(
             number += 1
         writer.write(number, (), rejected)
         return writer.publish(source=source, **told)
+
+
+def _replaced(out: Path) -> Path:
+    """Where a store is while another takes its place."""
+    return out.with_name(f".{out.name}.replaced")
+
+
+def _may_go(folder: Path) -> bool:
+    """Whether a folder is empty, or a study store and nothing besides."""
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    try:
+        shards = {shard["file"] for shard in json.loads((folder / MANIFEST).read_bytes())["shards"]}
+    except (OSError, ValueError, TypeError, KeyError):
+        shards = set()
+    return there <= shards | {MANIFEST, ".arrow"} if shards else not there
 
 
 def sha256(path: Path) -> str:

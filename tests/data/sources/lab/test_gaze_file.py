@@ -56,6 +56,7 @@ def test_a_wrong_line_costs_no_other(tmp_path):
         ("", "no column 'x'"),
         ("x,y,start,end\n", "no fixation"),
         ("x,y,time\n9,9,1\n", "no fixation"),
+        ("x,y,start,end\n9,9,3,3\n8,8,4,4\n", "no fixation that lasts"),
         ("x;y;start;end\n1;2;3;4\n", "with commas between them; there are: x;y;start;end"),
         ("X,Y,start,end\n1,2,3,4\n", "there are: X, Y, start, end"),
         ("x,y,start,end\n0.5,0.5,3,4\n1,0,4,5\n", "name the columns x_fraction and y_fraction"),

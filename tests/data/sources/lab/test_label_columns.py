@@ -54,6 +54,28 @@ def test_the_cells_decide_about_a_column_alone():
     assert "label 'a' is 'x'" in found[2]  # a typo does not turn numbers into names
 
 
+def test_truths_are_labels_of_their_column():
+    """As pandas and spreadsheets write them."""
+    found = read(
+        {
+            "Edema": ["True", "False", "", "True"],
+            "Mass": ["no", "YES ", "n", ""],
+            "d": ["Covid", "Negative", "", ""],
+        },
+        "Edema",
+        "Mass",
+        "d",
+    )
+    assert found == [
+        {"Edema": 1, "Mass": 0, "Covid": 1, "Negative": 0},
+        {"Edema": 0, "Mass": 1, "Covid": 0, "Negative": 1},
+        {"Mass": 0},
+        {"Edema": 1},
+    ]
+    with pytest.raises(InputError, match="column 'Edema' holds 'no' and 'unclear'; write 1, 0 and -1"):
+        read({"Edema": ["yes", "no", "Unclear"]}, "Edema")
+
+
 def test_one_label_from_two_columns_is_refused():
     with pytest.raises(InputError, match="label 'Mass' comes from 2 columns"):
         read(

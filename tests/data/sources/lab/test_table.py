@@ -46,6 +46,17 @@ class Lab:
         return {rejection.row: rejection.reason for rejection in rejected}
 
 
+def test_images_of_one_study_are_of_one_person_where_no_patient_is_told(lab):
+    lab.frame["exam"] = [f"E{i // 2}" for i in range(8)]
+    (lab.folder / "layout.yaml").write_text("columns: {study: exam}\n")
+    studies = lab.read(mapping=lab.folder / "layout.yaml")
+    assert [study.patient_id for study in studies] == [study.study_id for study in studies]
+    by_study = {
+        study.study_id: {s.split for s in studies if s.study_id == study.study_id} for study in studies
+    }
+    assert {len(splits) for splits in by_study.values()} == {1}
+
+
 def test_an_image_and_a_text_column_are_enough(lab):
     manifest = build(lab.source(), lab.folder / "store", workers=1)
     assert manifest["counts"]["rows"] == 8

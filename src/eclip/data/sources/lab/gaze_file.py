@@ -79,6 +79,8 @@ class GazeFile:
             Rejection(str(self.path), f"line {n}", "end is before start") for n in frame.index[backward]
         ]
         frame = frame[~backward]
+        if len(frame) and not (frame["end"] > frame["start"]).any():
+            raise InputError("no fixation that lasts; expected an end after its start, in seconds")
         _check_pixels(frame[x].to_numpy(), frame[y].to_numpy(), scale)
         if len(frame) and (usual := float((frame["end"] - frame["start"]).median())) > _TOO_LONG:
             raise InputError(f"fixations of {usual:g} s; expected start and end in seconds")

@@ -14,6 +14,13 @@ ReadLabels = Callable[[Mapping[str, str]], dict[str, int]]
 """From a row's cells by column to the labels that it mentions. Raises InputError for a cell that is no label."""
 
 
+_TRUTHS = {
+    **dict.fromkeys(("true", "yes", "y", "present", "positive"), 1),
+    **dict.fromkeys(("false", "no", "n", "absent", "negative"), 0),
+}
+_NO_NAMES = {"true", "false", "yes", "no", "y", "n"}
+
+
 def code(cell: str) -> str:
     """A cell as labels are compared: numbers by value (1 is 1.0), texts whatever their case."""
     text = cell.strip().casefold()
@@ -31,17 +38,23 @@ def label_reader(
 ) -> ReadLabels:
     """Learn the vocabularies of a table, and return what reads its rows.
 
-    Columns that come alone hold numbers if most of their cells are some, else names from one vocabulary.
+    Columns that come alone hold numbers if most of their cells are some, truths if all are ("yes", "false", …), else
+    names from one vocabulary.
 
     Raises:
-        InputError: Two columns give one label.
+        InputError: Two columns give one label, or truths are mixed with what may be names.
     """
     groups = list(groups)
     alone = [group for group in groups if isinstance(group, str)]
     numbers = [column for column in alone if _holds_numbers(frame[column])]
-    names = tuple(column for column in alone if column not in numbers)
+    truths = [column for column in alone if column not in numbers and _holds_truths(frame[column], table)]
+    names = tuple(column for column in alone if column not in numbers + truths)
     told: list[CodedLabels | NamedLabels] = [group for group in groups if not isinstance(group, str)]
-    told += [CodedLabels(columns={column: column for column in numbers}), NamedLabels(columns=names)]
+    told += [
+        CodedLabels(columns={column: column for column in numbers}),
+        CodedLabels(columns={column: column for column in truths}, codes=_TRUTHS),
+        NamedLabels(columns=names),
+    ]
     coded = [group for group in told if isinstance(group, CodedLabels)]
     named = [(group, _vocabulary(frame, group)) for group in told if isinstance(group, NamedLabels)]
 
@@ -69,6 +82,17 @@ def label_reader(
 def _holds_numbers(cells: "pd.Series[str]") -> bool:
     told = cells[cells.str.strip() != ""]
     return bool(pd.to_numeric(told, errors="coerce").notna().mean() > 0.5) if len(told) else True
+
+
+def _holds_truths(cells: "pd.Series[str]", table: Path) -> bool:
+    told = {text for cell in cells if (text := cell.strip().casefold())}
+    others = told - set(_TRUTHS)
+    if told & _NO_NAMES and others:
+        raise InputError(
+            f"{table}: column {str(cells.name)!r} holds {min(told & _NO_NAMES)!r} and {min(others)[:40]!r}; "
+            "write 1, 0 and -1 (uncertain), or say with --mapping what its cells mean"
+        )
+    return bool(told) and not others
 
 
 def _value(cell: str, codes: Mapping[str, int], name: str) -> int | None:

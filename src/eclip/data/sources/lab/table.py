@@ -187,13 +187,14 @@ def _study(
     plain = " ".join(report.split())
     if not plain:
         raise InputError(f"no text in column {columns['text']!r}")
-    patient_id = told.get("patient", image_id).strip()
+    study_id = told.get("study", "").strip() or image_id
+    patient_id = told.get("patient", study_id).strip()  # images of one study are of one person
     if not patient_id:
         raise InputError(f"no patient id in column {columns['patient']!r}")
     found = sections(report)
     return Study(
         image_id=image_id,
-        study_id=told.get("study", "").strip() or image_id,
+        study_id=study_id,
         patient_id=patient_id,
         split=split_name(told["split"]) if "split" in told else split_of(patient_id),
         view=view_name(told.get("view", "")),
