@@ -1,5 +1,7 @@
 """The dual encoder over several `transformers` families: shapes, pooling by hand, channels, grid."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -72,6 +74,16 @@ def test_temperature_starts_where_it_is_told_and_is_bounded():
     assert encoder.scale.item() == pytest.approx(1 / 0.07)
     encoder.logit_scale.data.fill_(20.0)
     assert encoder.scale.item() == 100
+
+
+@pytest.mark.parametrize("start", [2.0, 4.6051702, 4.7, 6.0])
+def test_a_temperature_at_its_bound_can_still_rise(start):
+    """The gradient is that of exp everywhere; that of a clamp would be none from ln 100 on, for good."""
+    encoder = small_encoder()
+    encoder.logit_scale.data.fill_(start)
+    (gradient,) = torch.autograd.grad(encoder.scale, encoder.logit_scale)
+    assert gradient.item() == pytest.approx(math.exp(start), rel=1e-5)
+    assert encoder.scale.item() == pytest.approx(min(math.exp(start), 100), rel=1e-6)
 
 
 def test_pretrained_towers_come_from_a_folder(tmp_path):

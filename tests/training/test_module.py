@@ -81,6 +81,18 @@ def test_a_loss_that_is_not_finite_stops_the_run_with_one_line():
     module = TrainingModule(ClipConfig().build(small_encoder(), steps=10, seed=0), TrainConfig())
     with torch.no_grad():
         module.method.encoder.image_projection.weight.fill_(float("nan"))
-    with pytest.raises(InputError, match=r"step 4: the loss is nan; lower --optim\.lr") as caught:
+    with pytest.raises(InputError, match=r"step 4: the loss is nan; start a new run") as caught:
         module.training_step(small_batch(4), 4)
     assert "\n" not in str(caught.value)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_lost():
+    module = TrainingModule(ClipConfig().build(small_encoder(), steps=10, seed=0), TrainConfig())
+    module.training_step(small_batch(4), 4)["loss"].backward()
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.1)
+    module.on_before_optimizer_step(optimizer)
+    module.method.encoder.logit_scale.grad.fill_(float("inf"))
+    with pytest.raises(InputError, match="the norm of the gradient is inf"):
+        module.on_before_optimizer_step(optimizer)
+    module.config.precision = "16"  # its scaler deals with these
+    module.on_before_optimizer_step(optimizer)

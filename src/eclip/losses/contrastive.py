@@ -82,7 +82,9 @@ def alignment(image_BD: Tensor, text_BD: Tensor) -> Tensor:
 
 
 def in_batch_accuracy(image_BD: Tensor, text_BD: Tensor) -> Tensor:
-    """Share of rows whose nearest neighbour in the other modality is their own, mean of both directions."""
+    """Share of rows whose nearest neighbour in the other modality is their own, mean of both directions; 0 of none."""
+    if not len(image_BD):
+        return image_BD.new_zeros(())
     similarity_BB = image_BD.detach() @ text_BD.detach().T
     target_B = torch.arange(len(similarity_BB), device=similarity_BB.device)
     hits_2B = torch.stack([similarity_BB.argmax(1) == target_B, similarity_BB.argmax(0) == target_B])

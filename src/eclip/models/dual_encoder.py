@@ -149,8 +149,12 @@ class DualEncoder(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """What cosines are multiplied with: exp(logit_scale), at most 100."""
-        return self.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE)
+        """What cosines are multiplied with: exp(logit_scale), at most 100.
+
+        The gradient is that of exp throughout: with that of the clamp, a scale that has once reached 100 would stay.
+        """
+        scale = self.logit_scale.exp()
+        return scale.detach().clamp(max=MAX_LOGIT_SCALE) + (scale - scale.detach())
 
     def image_features(self, pixel_values_BCHW: Tensor) -> ImageFeatures:
         """Pooled and local features of normalised images (B, C, H, W)."""

@@ -1,6 +1,7 @@
 """Everything a training run is made from, in one typed value. Saved as `config.yaml` in the run."""
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,8 @@ import yaml
 
 from eclip.data.augmentation import AugmentationConfig
 from eclip.data.loading import PlainRows
-from eclip.models.dual_encoder import DualEncoderConfig
+from eclip.errors import InputError
+from eclip.models.dual_encoder import MAX_LOGIT_SCALE, DualEncoderConfig
 from eclip.training.methods import ClipConfig, MethodConfig
 from eclip.training.tuning import TuningConfig
 
@@ -25,7 +27,7 @@ class OptimConfig:
         weight_decay: On weights of two dimensions or more; norms, biases, class tokens and the temperature have none.
         betas: Of Adam.
         warmup: Share of the steps in which the learning rate rises.
-        clip_norm: Largest norm of the gradient.
+        clip_norm: Largest norm of the gradient; 0 for any.
     """
 
     lr: float = 2e-4
@@ -33,6 +35,23 @@ class OptimConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     warmup: float = 0.1
     clip_norm: float = 1.0
+
+    def check(self) -> None:
+        """Refuse what no optimiser can use.
+
+        Raises:
+            InputError: Which setting.
+        """
+        for name, fits, expected in (
+            ("lr", 0 <= self.lr < math.inf, "a number from 0"),
+            ("weight-decay", 0 <= self.weight_decay < math.inf, "a number from 0"),
+            ("betas", all(0 <= beta < 1 for beta in self.betas), "two numbers from 0 to below 1"),
+            ("warmup", 0 <= self.warmup <= 1, "a share of the steps, from 0 to 1"),
+            ("clip-norm", 0 <= self.clip_norm < math.inf, "a number from 0; 0 does not clip"),
+        ):
+            if not fits:
+                value = getattr(self, name.replace("-", "_"))
+                raise InputError(f"--optim.{name} {value}: expected {expected}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,6 +103,35 @@ class TrainConfig:
     validate_every: int = 500
     log_every: int = 10
 
+    def check(self) -> None:
+        """Refuse values that cannot be trained with, before anything is read or written.
+
+        Raises:
+            InputError: Which setting, and what is expected.
+        """
+        for name, value, least in (
+            ("steps", self.steps, 1),
+            ("batch-size", self.batch_size, 1),
+            ("seed", self.seed, 0),
+            ("validate-every", self.validate_every, 1),
+            ("log-every", self.log_every, 1),
+            ("loading.workers", self.loading.workers, 0),
+        ):
+            if value < least:
+                raise InputError(f"--{name} {value}: expected {least} or more")
+        if not 1 / MAX_LOGIT_SCALE <= self.model.temperature < math.inf:
+            raise InputError(
+                f"--model.temperature {self.model.temperature}: expected {1 / MAX_LOGIT_SCALE} or more, its bound"
+            )
+        self.optim.check()
+        self.method.check()
+        self.tuning.check()
+        share = self.method.expert_share
+        if share and not (0 < share < math.inf and round(self.batch_size * share)):
+            raise InputError(
+                f"--batch-size {self.batch_size}: an expert batch of {share} of it has no study; raise one of them"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML and JSON."""
         values = dataclasses.asdict(self)
@@ -93,7 +141,9 @@ class TrainConfig:
     def save(self, path: Path, *, recipe: str, data: str, data_fingerprint: str) -> None:
         """Write the configuration and what it was applied to."""
         about = {"recipe": recipe, "data": data, "data_fingerprint": data_fingerprint}
-        path.write_text(yaml.safe_dump(about | self.to_dict(), sort_keys=False))
+        part = path.with_name(f".{path.name}.part")
+        part.write_text(yaml.safe_dump(about | self.to_dict(), sort_keys=False))
+        part.replace(path)
 
 
 def _plain(value: Any) -> Any:

@@ -39,12 +39,24 @@ class TrainingModule(pl.LightningModule):
         total = losses.total
         if not torch.isfinite(total):
             raise InputError(
-                f"step {batch.step}: the loss is {total.item()}; lower --optim.lr or try --precision 32, "
-                "then go on from the last checkpoint with --resume"
+                f"step {batch.step}: the loss is {total.item()}; start a new run with a lower --optim.lr, or with "
+                "--precision 32"
             )
         values = {"loss": total.detach()} | {name: term.detach() for name, term in losses.terms.items()}
         values |= losses.metrics | {"temperature": 1 / self.method.encoder.scale.detach()}
         return {"loss": total, "values": {f"train/{name}": value for name, value in values.items()}}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Stop before a gradient that is not finite makes all weights so, and the next checkpoint holds them."""
+        if self.config.precision == "16":
+            return  # its scaler leaves out such steps, and tries a lower scale
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not torch.isfinite(norm):
+            raise InputError(
+                f"step {self.global_step}: the norm of the gradient is {norm.item()}; go on from the last checkpoint "
+                "with --resume, and if it comes again, start a new run with a lower --optim.lr"
+            )
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """The contrastive loss of the plain encoder on studies never trained on; every rank sees all of them."""

@@ -1,9 +1,12 @@
 """A run folder before training: a new one, or the one to go on with."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
+from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
 
 from eclip.data.store import Store
@@ -11,6 +14,24 @@ from eclip.errors import InputError
 from eclip.training.config import TrainConfig
 
 CONFIG = "config.yaml"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, and moves it there when it is on disk: a kill costs no older one.
+
+    Lightning's own writes into the system's temporary folder and copies from there, if that is another file system.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """As its parent does."""
+        place = Path(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        part = place.with_name(f".{place.name}.part")
+        with part.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(place)
 
 
 @rank_zero_only
@@ -44,7 +65,10 @@ def checkpoint_to_resume(config: TrainConfig, out: Path, store: Store) -> Path |
     if not path.is_file():
         raise InputError(f"{out}: no run to resume here (no {CONFIG}); leave out --resume to start one")
     wanted = config.to_dict() | {"data_fingerprint": store.fingerprint}
-    before = yaml.safe_load(path.read_text())
+    try:
+        before = dict(yaml.safe_load(path.read_text()))
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged; start a new run with another --out") from error
     changed = [name for name, value in wanted.items() if before.get(name) != value]
     if changed:
         raise InputError(

@@ -35,7 +35,7 @@ from eclip.training.metrics_file import MetricsFile
 from eclip.training.module import TrainingModule
 from eclip.training.progress import TrainingProgress
 from eclip.training.run_card import run_card, validation_at_best
-from eclip.training.run_folder import begin, check_empty, checkpoint_to_resume, step_of
+from eclip.training.run_folder import WholeCheckpoints, begin, check_empty, checkpoint_to_resume, step_of
 from eclip.training.tuning import Adapters, tune
 
 DEFAULT_VOCABULARY = 4000  # of a tokenizer learned from the training reports
@@ -68,8 +68,7 @@ def train(
         InputError: Settings of the method that are refused, the store cannot feed it, `out` already holds a run, or
             there is none to resume.
     """
-    config.method.check()
-    config.tuning.check()
+    config.check()
     start = _start(config)
     if start is not None:
         config = replace(config, model=start.encoder.config)
@@ -168,6 +167,7 @@ def _trainer(
         enable_progress_bar=False,
         enable_model_summary=False,
         default_root_dir=out,
+        plugins=[WholeCheckpoints()],
         logger=[
             MetricsFile(out / "logs" / "metrics.csv", first_step=first_step),
             TensorBoardLogger(out, name="logs", version="", purge_step=first_step or None),

@@ -3,6 +3,7 @@
 Kumar & Marttinen 2024, section 3.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -76,7 +77,9 @@ class EclipConfig(MethodConfig):
                 f"--method.processor-lr {self.processor_lr}: has no effect, for this processor has no parameters; "
                 "give --method.processor-lr 1"
             )
-        if self.mixup_alpha is not None and not self.mixup_alpha > 0:
+        if not 0 < self.processor_lr < math.inf:
+            raise InputError(f"--method.processor-lr {self.processor_lr}: must be a number above 0")
+        if self.mixup_alpha is not None and not 0 < self.mixup_alpha < math.inf:
             raise InputError(
                 f"--method.mixup-alpha {self.mixup_alpha}: must be above 0, or None for no mixup"
             )
