@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from eclip.data.sources.lab.layout import CodedLabels, NamedLabels
+from eclip.data.sources.lab.layout import CODES, CodedLabels, NamedLabels
 from eclip.errors import InputError
 
 ReadLabels = Callable[[Mapping[str, str]], dict[str, int]]
 """From a row's cells by column to the labels that it mentions. Raises InputError for a cell that is no label."""
 
 
-_TRUTHS = {
+_TRUTHS = CODES | {
     **dict.fromkeys(("true", "yes", "y", "present", "positive"), 1),
     **dict.fromkeys(("false", "no", "n", "absent", "negative"), 0),
 }
@@ -85,7 +85,7 @@ def _holds_numbers(cells: "pd.Series[str]") -> bool:
 
 
 def _holds_truths(cells: "pd.Series[str]", table: Path) -> bool:
-    told = {text for cell in cells if (text := cell.strip().casefold())}
+    told = {text for cell in cells if (text := code(cell))}
     others = told - set(_TRUTHS)
     if told & _NO_NAMES and others:
         raise InputError(
