@@ -240,9 +240,8 @@ def _shape(number: Replicates) -> tuple[np.ndarray, float, float]:
     if number.runs and (variance := sum(v for v, _ in number.runs)) > 0:
         freedom = variance**2 / sum(v**2 / f for v, f in number.runs)  # Welch
         of_patients = draws.std()
-        shares = (np.random.default_rng(0).permutation(len(draws)) + 0.5) / len(
-            draws
-        )  # drawn, the tails are lopsided
+        # quantiles in random order: drawn, the tails would be lopsided
+        shares = (np.random.default_rng(0).permutation(len(draws)) + 0.5) / len(draws)
         draws = draws + variance**0.5 * stdtrit(freedom, shares)
         skewness *= (of_patients / draws.std()) ** 3
     below = np.count_nonzero(draws < number.value) + np.count_nonzero(draws == number.value) / 2

@@ -123,7 +123,7 @@ def skewness(values_N: np.ndarray, *, direction: Direction = "higher") -> Statis
     known_N = ~np.isnan(values_N)
     known = values_N[known_N].astype(np.float64)
     known -= known.mean() if len(known) else 0  # powers of what lies far from 0 would be rounding alone
-    rounding = 1e-12 * np.square(values_N[known_N]).max(initial=0)
+    rounding = 1e-24 * np.square(values_N[known_N]).max(initial=0)
 
     def of(weights_BN: np.ndarray) -> np.ndarray:
         share_BN = weights_BN[:, known_N].astype(np.float64)
