@@ -43,12 +43,37 @@ def formula(fixations, height, width):
     return values
 
 
+def off_the_image(fixation, aspect=1.0):
+    """How many of its sigmas."""
+    sx = 0.05 if fixation.sigma_x is None else fixation.sigma_x
+    sy = 0.05 * aspect if fixation.sigma_y is None else fixation.sigma_y
+    return math.hypot(max(-fixation.x, fixation.x - 1, 0) / sx, max(-fixation.y, fixation.y - 1, 0) / sy)
+
+
+@pytest.mark.parametrize(("sigmas", "shows"), [(-3, True), (0, True), (1.9, True), (2.1, False), (8, False)])
+@pytest.mark.parametrize("direction", [(-1, 0), (1, 0), (0, 1), (0.6, -0.8)])
+def test_the_far_tail_of_a_fixation_beside_the_image_is_no_bright_edge(direction, sigmas, shows):
+    spread = (0.04, 0.07)
+    x, y = (
+        (0.5 if part == 0 else float(part > 0)) + part * sigmas * sigma
+        for part, sigma in zip(direction, spread, strict=True)
+    )
+    beside = Fixation(x, y, 0.0, 1.0, *spread)
+    assert (render([beside], 64, 64) is not None) == shows
+    middle = Fixation(0.5, 0.5, 0.0, 1.0, *spread)
+    np.testing.assert_allclose(  # beside another, it is drawn as ever
+        render([beside, middle], 20, 20), (both := formula([beside, middle], 20, 20)) / both.max(), atol=1e-6
+    )
+
+
 @settings(max_examples=60)
 @given(st.lists(FIXATION, min_size=1, max_size=4), st.integers(1, 12), st.integers(1, 12))
 def test_render_is_the_formula_divided_by_its_maximum(fixations, height, width):
     expected = formula(fixations, height, width)
     drawn = render(fixations, height, width)
-    if expected.max() > 1e-6:  # what is fainter lies beside the image, and may count as nothing
+    if drawn is None:  # all of it is beside the image, or nothing of it was visible
+        assert expected.max() < 1e-6 or min(off_the_image(f, width / height) for f in fixations) > 1.999
+    else:
         assert drawn.dtype == np.float32
         np.testing.assert_allclose(drawn, expected / expected.max(), atol=1e-6)
 
@@ -110,8 +135,11 @@ def test_a_crop_of_the_map_is_the_map_of_the_crop(fixations, data):
         for x, y, seconds, sigma_x, sigma_y, x0, y0, x1, y1 in numbers.tolist()
     ]
     part = np.zeros(1) if whole is None else whole[top : top + height, left : left + width]
-    if part.max() > 1e-6:
-        np.testing.assert_allclose(render(cropped, height, width), part / part.max(), atol=1e-4)
+    drawn = render(cropped, height, width)
+    if drawn is None:
+        assert part.max() < 1e-6 or min(map(off_the_image, cropped)) > 1.999
+    else:
+        np.testing.assert_allclose(drawn, part / part.max(), atol=1e-4)
 
 
 @settings(max_examples=200)

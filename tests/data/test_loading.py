@@ -10,8 +10,9 @@ from eclip.annotations import render
 from eclip.data.augmentation import Augmentation, AugmentationConfig
 from eclip.data.images import decode, fit
 from eclip.data.loading import Steps, TrainingBatches, ValidationBatches
+from eclip.data.store import Store, write_store
 from eclip.errors import InputError
-from small_stores import small_store
+from small_stores import small_store, small_study
 
 
 def lengths(texts):
@@ -57,8 +58,8 @@ def test_plain_rows_are_the_unannotated_training_studies(store):
     loader = batches(store, expert_probability=None)
     seen = [number for step in range(4) for number in numbers(loader[step])]
     assert sorted(seen) == list(range(24))  # four batches of six: each once
-    with_all = batches(store, expert_probability=None, plain_rows="all")
-    assert sorted(n for step in range(16) for n in numbers(with_all[step])) == sorted([*range(32)] * 3)
+    with_all = batches(store, expert_probability=None, plain_rows="all", batch_size=8)
+    assert sorted(n for step in range(12) for n in numbers(with_all[step])) == sorted([*range(32)] * 3)
 
 
 def test_expert_batches_come_when_the_coin_says_so(store):
@@ -86,6 +87,52 @@ def test_a_study_is_never_its_own_negative(store):
     loader = batches(store, plain_rows="all", batch_size=16, expert_probability=lambda step: 1.0)
     for step in range(20):
         assert len(set(numbers(loader[step]))) == len(numbers(loader[step]))
+
+
+@pytest.mark.parametrize("batch_size", [17, 23, 24])
+def test_no_study_is_twice_in_a_batch_where_one_round_ends_and_the_next_begins(store, batch_size):
+    loader = batches(store, batch_size=batch_size, expert_probability=None)
+    seen = [numbers(loader[step]) for step in range(48)]
+    assert all(len(set(step)) == batch_size for step in seen)
+    times = np.bincount(np.concatenate(seen), minlength=24)
+    np.testing.assert_allclose(times, 2 * batch_size, rtol=0.15)  # some sooner, some later, none left out
+
+
+@pytest.fixture(scope="module")
+def store_of_views(tmp_path_factory):
+    """Two images of each study: one of them annotated in the last eight studies, none in the others."""
+    images = [
+        dataclasses.replace(
+            small_study(i, annotation="gaze" if i >= 24 and i % 2 else None), study_id=f"s{i // 2}"
+        )
+        for i in range(40)
+    ]
+    folder = tmp_path_factory.mktemp("views") / "store"
+    write_store(folder, images, source="test", rejected=[])
+    return Store.open(folder)
+
+
+@pytest.mark.parametrize("plain_rows", ["unannotated", "all"])
+def test_of_a_study_with_several_images_a_batch_has_one(store_of_views, plain_rows):
+    """The other would be its own negative, with the same text."""
+    loader = batches(
+        store_of_views,
+        plain_rows=plain_rows,
+        batch_size=14,
+        expert_batch_size=5,
+        expert_probability=lambda _: 1.0,
+    )
+    seen = set()
+    for step in range(30):
+        studies = [number // 2 for number in numbers(loader[step])]
+        assert len(set(studies)) == len(studies) >= 14
+        seen |= set(numbers(loader[step]))
+    assert seen == set(range(40))
+
+
+def test_too_few_studies_are_not_made_up_for_by_their_images(store_of_views):
+    with pytest.raises(InputError, match="20 unannotated training studies are too few for batches of 21"):
+        batches(store_of_views, batch_size=21)
 
 
 def test_expert_studies_are_not_read_on_other_steps(store, monkeypatch):

@@ -87,6 +87,24 @@ def test_the_cases_run_through_the_original_parser(report, expected):
             {"preamble": "x", "impression": "the overall impression: b"},
         ),
         ("x\n IMPRESSION: a\n Dr. Impression: b", {"preamble": "x", "impression": "a Dr. Impression: b"}),
+        # parts of the body: the original makes sections of them, and findings without any
+        (
+            "x\n FINDINGS:\n LUNGS: clear.\n HEART AND MEDIASTINUM: normal.\n IMPRESSION: b",
+            {"preamble": "x", "findings": "LUNGS: clear. HEART AND MEDIASTINUM: normal.", "impression": "b"},
+        ),
+        (
+            "x\n TECHNIQUE: a\n LUNGS: clear.\n BONES/SOFT TISSUES: old fracture.\n CONCLUSION: b",
+            {
+                "preamble": "x",
+                "technique": "a",
+                "findings": "LUNGS: clear. BONES/SOFT TISSUES: old fracture.",
+                "impression": "b",
+            },
+        ),
+        ("x\n FINDINGS: a\n OTHER FINDINGS: c", {"preamble": "x", "findings": "a OTHER FINDINGS: c"}),
+        ("x\n IMPRESSION:\n PLEURA: b\n LINES: c", {"preamble": "x", "impression": "PLEURA: b LINES: c"}),
+        # … but a disease of one is none
+        ("x\n HISTORY: a\n HEART FAILURE: c", {"preamble": "x", "history": "a", "heart failure": "c"}),
         # digits: the original sees no header
         ("x\n CHEST 2 VIEWS: b", {"preamble": "x", "findings": "b"}),
         ("x\n 2 VIEWS OF THE CHEST: b", {"preamble": "x", "findings": "b"}),

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,13 @@ ECLIP = EclipConfig(
     curriculum=Curriculum(cold=0.2, start=0.5, peak=0.9),
     processor=HeatmapProcessorConfig(patch_size=8, width=16, heads=2),
 )
+
+
+class ModelsBest(Callback):
+    """Notes the best score that a resumed run begins with."""
+
+    def on_train_start(self, trainer, module):
+        self.score = float(trainer.checkpoint_callback.best_model_score)
 
 
 def small_run(method=ECLIP, **changes):
@@ -166,6 +174,28 @@ def test_the_model_is_the_best_by_validation_loss(whole_run):
     }
     best = min(losses, key=losses.get)
     assert eclip.load(whole_run).card["step"] == int(best) + 1
+
+
+@pytest.mark.parametrize(("steps", "every"), [(11, 4), (7, 100), (8, 4), (5, 1)])
+def test_the_last_step_is_validated_whatever_the_interval(store, tmp_path, steps, every):
+    run = train(small_run(steps=steps, validate_every=every), data=store, out=tmp_path / "run")
+    measured = [int(step) + 1 for step, row in metrics(run).items() if row["validation/loss"]]
+    assert measured == sorted({*range(every, steps + 1, every), steps})
+    assert torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["global_step"] == steps
+
+
+def test_a_run_that_was_moved_goes_on_with_what_it_knows(store, whole_run, tmp_path):
+    """A copy does not touch its original; neither forgets which step was best."""
+    with pytest.raises(RuntimeError, match="stopped by the test"):
+        train(small_run(), data=store, out=tmp_path / "old", callbacks=[StopAt(9)])
+    shutil.copytree(tmp_path / "old", tmp_path / "new")
+    before = [(path, path.read_bytes()) for path in (tmp_path / "old" / "checkpoints").iterdir()]
+    best = ModelsBest()
+    train(small_run(), data=store, out=tmp_path / "new", resume=True, callbacks=[best])
+    assert [(path, path.read_bytes()) for path in (tmp_path / "old" / "checkpoints").iterdir()] == before
+    losses = [float(row["validation/loss"]) for row in metrics(whole_run).values() if row["validation/loss"]]
+    assert best.score == pytest.approx(min(losses[:2]))
+    assert eclip.load(tmp_path / "new").card["step"] == eclip.load(whole_run).card["step"]
 
 
 def test_the_model_knows_where_it_comes_from(whole_run):

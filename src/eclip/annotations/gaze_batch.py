@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from eclip.annotations.annotation import Fixation
-from eclip.annotations.heatmap import NEGLIGIBLE, Floats, drawable
+from eclip.annotations.heatmap import NEGLIGIBLE, Floats, drawable, near
 
 _NOTHING = (0.5, 0.5, 0, 1, 1, 0, 0, 1, 1)  # fills shorter scan paths: no seconds, no weight
 _CHUNK = 16  # slices of images whose profiles and maps stay in the processor's cache
@@ -140,7 +140,9 @@ class GazeBatch:
             whole_BHW = map_BTHW[part].sum(1) if self.slices > 1 else map_RHW[rows]
             torch.amax(whole_BHW.flatten(1), 1, out=highest_B[part])
             map_BTHW[part].mul_((1 / highest_B[part])[:, None, None, None])
-        usable_B = (highest_B > 0) & highest_B.isfinite()
+        near_RN = near(self.x, self.y, self.sigma_x, self.sigma_y) & (self.weight > 0)
+        near_B = near_RN.any(1).unflatten(0, (-1, self.slices)).any(1)
+        usable_B = near_B & (highest_B > 0) & highest_B.isfinite()
         if not usable_B.all():
             map_BTHW[~usable_B] = 0
         return map_BTHW, usable_B

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,9 @@ EDGE_SIGMA = 0.02
 NEGLIGIBLE = 1e-18
 """Of a Gaussian's height: what is below counts as nothing, some 9 sigma away. Smaller numbers make arithmetic slow."""
 
+BESIDE = 2.0
+"""Of its sigmas that a fixation may lie off the image and still say something about it."""
+
 Heatmap = NDArray[np.float32]
 Floats = NDArray[np.float64]
 
@@ -41,14 +45,15 @@ def render(fixations: Sequence[Fixation], height: int, width: int) -> Heatmap | 
         width: Of the map, in pixels.
 
     Returns:
-        (H, W) in [0, 1]; None where there is no usable fixation, or none anywhere near the image.
+        (H, W) in [0, 1]; None where no usable fixation is `near` the image.
     """
     x, y, seconds, sigma_x, sigma_y, x0, y0, x1, y1, _, _ = drawable(fixations, width / height).T
     x_NW = _profile(x, sigma_x, x0, x1, width)
     y_NH = _profile(y, sigma_y, y0, y1, height)
     map_HW = (seconds / (sigma_x * sigma_y) * y_NH.T) @ x_NW
     highest = map_HW.max(initial=0.0)
-    return (map_HW / highest).astype(np.float32) if highest > 0 else None
+    as_in_batches = (numbers.astype(np.float32) for numbers in (x, y, sigma_x, sigma_y))
+    return (map_HW / highest).astype(np.float32) if highest > 0 and near(*as_in_batches).any() else None
 
 
 def drawable(fixations: Sequence[Fixation], aspect: float) -> Floats:
@@ -71,6 +76,15 @@ def drawable(fixations: Sequence[Fixation], aspect: float) -> Floats:
         single_N9 = numbers_N9.astype(np.float32)
     drawn_N = np.isfinite(single_N9).all(axis=1) & (single_N9[:, 2:5] > 0).all(axis=1)
     return np.column_stack([numbers_N9, start, end])[drawn_N]
+
+
+def near(x: Any, y: Any, sigma_x: Any, sigma_y: Any) -> Any:
+    """Which fixations are on the image, or off it by `BESIDE` sigma at most; arrays or tensors of one shape.
+
+    The far tail of another, divided by its maximum, would be a bright edge.
+    """
+    off_x, off_y = (x - x.clip(0, 1)) / sigma_x, (y - y.clip(0, 1)) / sigma_y
+    return off_x * off_x + off_y * off_y <= BESIDE**2
 
 
 def _profile(centre_N: Floats, sigma_N: Floats, low_N: Floats, high_N: Floats, size: int) -> Floats:

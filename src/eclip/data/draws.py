@@ -4,6 +4,7 @@ Every draw of training comes from here: no hidden state, so that workers, ranks 
 """
 
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,11 +19,9 @@ def torch_seed(seed: int, step: int, purpose: str) -> int:
     return int(generator(seed, step, purpose).integers(2**63))
 
 
-def shuffled(rows: np.ndarray, seed: int, *, start: int, count: int, purpose: str) -> np.ndarray:
-    """Rows `start` … `start + count` of an endless stream that goes through all rows, in a new order each time."""
-    first, last = start // len(rows), (start + count - 1) // len(rows)
-    stream = np.concatenate(
-        [generator(seed, epoch, purpose).permutation(rows) for epoch in range(first, last + 1)]
-    )
-    offset = start - first * len(rows)
-    return stream[offset : offset + count]
+def shuffled(rows: np.ndarray, seed: int, *, start: int, purpose: str) -> Iterator[int]:
+    """An endless stream that goes through all rows, in a new order each time, from its row `start` on."""
+    epoch, offset = divmod(start, len(rows))
+    while True:
+        yield from generator(seed, epoch, purpose).permutation(rows)[offset:]
+        epoch, offset = epoch + 1, 0

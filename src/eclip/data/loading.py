@@ -1,6 +1,6 @@
 """Batches for training. One item is one step's batch, and a pure function of (seed, step)."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -95,14 +95,17 @@ class TrainingBatches(Dataset[Batch]):
         self.rank, self.world_size = rank, world_size
         self.plain = store.rows(split="train", annotated=False if plain_rows == "unannotated" else None)
         self.annotated = store.rows(split="train", annotated=True)
-        if len(self.plain) < batch_size:
+        self.study_ids, self.has_sentences = store.column("study_id"), sentences > 0
+        self.study_N = np.unique(self.study_ids, return_inverse=True)[1]
+        plain_studies = len(np.unique(self.study_N[self.plain]))
+        if plain_studies < batch_size:
             hint = (
                 ""
                 if plain_rows == "all"
                 else ", or add --loading.plain-rows all to use annotated ones as well"
             )
             raise InputError(
-                f"{store.path}: {len(self.plain)} {'' if plain_rows == 'all' else 'unannotated '}training studies "
+                f"{store.path}: {plain_studies} {'' if plain_rows == 'all' else 'unannotated '}training studies "
                 f"are too few for batches of {batch_size}; lower --batch-size{hint}"
             )
         if expert_probability is not None and not len(self.annotated):
@@ -121,7 +124,6 @@ class TrainingBatches(Dataset[Batch]):
             seed=seed,
             rank=rank,
         )
-        self.study_ids = store.column("study_id") if sentences else []
 
     def has_expert(self, step: int) -> bool:
         """Whether a step has an expert batch: the same answer on every rank and after every resume."""
@@ -130,35 +132,45 @@ class TrainingBatches(Dataset[Batch]):
         return bool(generator(self.seed, step, "coin").random() < self.expert_probability(step))
 
     def __getitem__(self, step: int) -> Batch:
-        order = shuffled(
-            self.plain, self.seed, start=step * self.batch_size, count=self.batch_size, purpose="order"
-        )
-        rows = self._own(order).tolist()
+        plain = self._plain_rows(step)
+        rows = self._own(plain).tolist()
         studies = [self.store[row] for row in rows]
         texts, expert = [study.text for study in studies], None
         dictated: list[str] = []
         if self.has_expert(step):
-            own = self._own(self._expert_rows(step, avoid=order))
+            own = self._own(self._expert_rows(step, avoid=plain))
             expert, expert_texts, dictated = self.expert(own, step)
             texts += expert_texts
             rows += expert.rows + (expert.sentences.rows if expert.sentences else [])
             if expert.sentences and dictated:
                 expert.sentences.tokens = self.tokenize(dictated)
         keys = None
-        if self.study_ids:
+        if self.has_sentences:
             keys = row_keys([self.study_ids[row] for row in rows], texts + dictated)
         return Batch(step, self._plain(studies, step), self.tokenize(texts), expert, keys)
 
+    def _plain_rows(self, step: int) -> np.ndarray:
+        """Rows of a step's plain batch."""
+        stream = shuffled(self.plain, self.seed, start=step * self.batch_size, purpose="order")
+        return self._of_different_studies(stream, self.batch_size, avoid=())
+
     def _expert_rows(self, step: int, *, avoid: np.ndarray) -> np.ndarray:
-        """Annotated rows for a step, none of which is in its plain batch: a study is never its own negative."""
-        count = min(self.expert_batch_size, len(self.annotated))
-        start = step * self.expert_batch_size
-        order = shuffled(
-            self.annotated, self.seed, start=start, count=2 * len(self.annotated), purpose="expert"
-        )
-        _, first = np.unique(order, return_index=True)
-        order = order[np.sort(first)]
-        return order[~np.isin(order, avoid)][:count]
+        """Annotated rows for a step, of studies that are not in its plain batch."""
+        left = np.setdiff1d(self.study_N[self.annotated], self.study_N[avoid])
+        stream = shuffled(self.annotated, self.seed, start=step * self.expert_batch_size, purpose="expert")
+        return self._of_different_studies(stream, min(self.expert_batch_size, len(left)), avoid=avoid)
+
+    def _of_different_studies(
+        self, stream: Iterator[int], count: int, *, avoid: Collection[int]
+    ) -> np.ndarray:
+        """The next rows of a stream whose study is not there yet: a study is never its own negative."""
+        seen, rows = {self.study_N[row] for row in avoid}, list[int]()
+        while len(rows) < count:
+            row = next(stream)
+            if self.study_N[row] not in seen:
+                seen.add(self.study_N[row])
+                rows.append(row)
+        return np.array(rows, np.int64)
 
     def _own(self, rows: np.ndarray) -> np.ndarray:
         """This rank's share of the global batch."""

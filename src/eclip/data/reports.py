@@ -10,6 +10,8 @@ On purpose, it differs where that parser is known to lose text:
 - a header on the report's first line, or at the start of a line without the usual space before it, is a header;
 - a header right after an empty one (`FINDINGS:`, and on the next line `IMPRESSION: …`) is not swallowed by it;
 - `Impression:` in mixed case is a header at the start of a line, if it is one of the well-known names;
+- `LUNGS:` and other parts of the body are no sections of their own but lines of the findings, or of the impression
+  under which they stand;
 - `CHEST 2 VIEWS:` with digits is a header if it means a known section; `T12:` is not;
 - a header may be the last thing in a report.
 
@@ -45,6 +47,18 @@ _SAME = {
 _KNOWN = ("impression", "findings", "history", "comparison", "addendum")
 _OTHER = {*_SAME.values(), "technique", "notification"}
 _NAMES = {*_SAME, *_KNOWN, *_OTHER}
+_BODY = {
+    "abdomen", "additional", "airway", "airways", "aorta", "bone", "bones", "bony", "cardiac",
+    "cardiomediastinal", "cardiomediastinum", "cardiovascular", "catheters", "devices", "diaphragm",
+    "diaphragms", "effusion", "effusions", "extrathoracic", "heart", "hemidiaphragms", "hila", "hilar",
+    "hilum", "line", "lines", "lung", "lungs", "mediastinal", "mediastinum", "musculoskeletal", "osseous",
+    "other", "parenchyma", "pleura", "pleural", "pneumothorax", "pulmonary", "ribs", "skeletal", "skeleton",
+    "spine", "thoracic", "thorax", "trachea", "tubes", "vascular", "vasculature", "vessels", "wall",
+}  # fmt: skip
+_BESIDE_BODY = {
+    "and", "chest", "contour", "contours", "findings", "great", "of", "silhouette", "size", "soft", "space",
+    "spaces", "structures", "support", "the", "tissue", "tissues", "upper",
+}  # fmt: skip
 _EXAM_TITLE = re.compile(r"\b(chest|portable|radiographs?|(pa|ap|frontal) and lat(eral)?)\b")
 
 
@@ -101,10 +115,11 @@ def _split(report: str) -> tuple[list[str], list[str]]:
     """Names and raw texts, in order."""
     names, starts, ends = ["preamble"], [0], []
     for header in _HEADER.finditer(report):
-        if _is_header(header[1]):
+        part = _is_of_the_body(header[1])
+        if _is_header(header[1]) and not (part and names[-1] in {"findings", "impression"}):
             ends.append(max(header.start() - 1, starts[-1]))  # without the line's end
-            names.append(_normalised(header[1]))
-            starts.append(header.end())
+            names.append("findings" if part else _normalised(header[1]))
+            starts.append(header.start() if part else header.end())
     if len(names) == 1:
         names = ["full report"]
     ends.append(len(report))
@@ -117,6 +132,13 @@ def _is_header(name: str) -> bool:
     if name != name.upper():
         return name[0].isupper() and " ".join(name.lower().split()) in _NAMES
     return not any(map(str.isdigit, name)) or _normalised(name) in _NAMES
+
+
+@lru_cache(4096)
+def _is_of_the_body(name: str) -> bool:
+    """Whether a header names a part of the chest, which findings are told by."""
+    words = {*re.findall("[a-z]+", name.lower())}
+    return words <= _BODY | _BESIDE_BODY and not words.isdisjoint(_BODY)
 
 
 @lru_cache(4096)

@@ -35,6 +35,10 @@ class TrainingModule(pl.LightningModule):
         Dropout is drawn anew from (seed, step, rank), so that a resumed run draws the same.
         """
         torch.manual_seed(torch_seed(self.config.seed, batch.step, f"dropout {self.global_rank}"))
+        if batch.step + 1 == self.config.steps:
+            self.trainer.should_stop = (
+                True  # of all steps between two validations, Lightning judges only this one
+            )
         losses = self.method(batch)
         total = losses.total
         if not torch.isfinite(total):

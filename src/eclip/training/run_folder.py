@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import yaml
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from eclip.data.store import Store
@@ -32,6 +33,21 @@ class WholeCheckpoints(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
         part.replace(place)
+
+
+class MovableCheckpoint(ModelCheckpoint):
+    """Knows the best score, and which file has it, also when the run folder was moved; its parent forgets them."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """As its parent does."""
+        here = Path(self.dirpath or "")
+
+        def moved(path: str) -> str:
+            return str(here / Path(path).name) if path else path
+
+        paths = {name: moved(path) for name, path in state_dict.items() if name.endswith("model_path")}
+        scores = {moved(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**state_dict, **paths, "dirpath": self.dirpath, "best_k_models": scores})
 
 
 @rank_zero_only

@@ -15,7 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import Callback, ModelCheckpoint
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -35,7 +35,14 @@ from eclip.training.metrics_file import MetricsFile
 from eclip.training.module import TrainingModule
 from eclip.training.progress import TrainingProgress
 from eclip.training.run_card import run_card, validation_at_best
-from eclip.training.run_folder import WholeCheckpoints, begin, check_empty, checkpoint_to_resume, step_of
+from eclip.training.run_folder import (
+    MovableCheckpoint,
+    WholeCheckpoints,
+    begin,
+    check_empty,
+    checkpoint_to_resume,
+    step_of,
+)
 from eclip.training.tuning import Adapters, tune
 
 DEFAULT_VOCABULARY = 4000  # of a tokenizer learned from the training reports
@@ -174,10 +181,10 @@ def _trainer(
         ],
         callbacks=[
             TrainingProgress(name, log_every=config.log_every),
-            ModelCheckpoint(filename="best", monitor="validation/loss", **checkpoints),
-            ModelCheckpoint(
+            MovableCheckpoint(filename="best", monitor="validation/loss", **checkpoints),
+            MovableCheckpoint(  # after best, whose state it keeps
                 filename="last", **checkpoints, **after_validation
-            ),  # after best, whose state it keeps
+            ),
             *callbacks,
         ],
     )
