@@ -11,7 +11,7 @@ in every baseline.
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ from eclip.reporting.baselines import BASELINES, Judged, baseline_texts, indexed
 from eclip.reporting.draft import NOT_A_DEVICE, Drafter
 from eclip.reporting.drafts_file import DraftsFile
 from eclip.reporting.examples import write_examples
+from eclip.reporting.generators.protocol import Case
 from eclip.reporting.index import ReportIndex
 from eclip.reporting.learned_metrics import check_learned, described, learned_columns
 from eclip.reporting.text_metrics import METRICS, per_sample
@@ -95,25 +96,8 @@ def report_split(
             highlight=False,
         )
     cases = drafter.cases(image_ids, embeddings.image_ND[rows], patients)
-    provenance = {
-        "model_fingerprint": model.fingerprint,
-        "data_fingerprint": store.fingerprint,
-        "split": split,
-        "index": hashlib.sha256(json.dumps(drafter.index.manifest, sort_keys=True).encode()).hexdigest()[:16],
-        "generator": drafter.generator.name,
-        "max_new_tokens": getattr(drafter.generator, "max_new_tokens", None),
-        "template": hashlib.sha256(drafter.template.path.read_bytes()).hexdigest()[:16],
-        **asdict(drafter.settings),
-    }
-    with DraftsFile(out, provenance, resume=resume) as file:
-        failed = _draft(drafter, [case for case in cases if case.image_id not in file.finished], file)
-        if failed:
-            raise InputError(
-                f"{out}: {failed.total()} of {len(cases)} drafts could not be had ({_told(failed)}); "
-                f"{len(file.finished)} are kept, run the same with --resume for the others"
-            )
-        file.sort(image_ids)
-        drafts = [file.finished[name] for name in image_ids]
+    made_with = _made_with(model, store, split, drafter)
+    drafts = _drafts(drafter, cases, out, made_with, resume=resume)
     without = Counter(error for draft in drafts if (error := draft.get("error")))
     if without:
         console.print(
@@ -132,39 +116,24 @@ def report_split(
         training=indexed_images(store, drafter.index, images_of),
         seed=drafter.settings.seed,
     )
-    written = {"drafts": [draft["report"] for draft in drafts]}
-    for name in BASELINES:
-        texts = baseline_texts(name, judged)
-        if texts is None:
-            needs = "an index of whole reports, of one split of this store"
-            console.print(f"Left out: the baseline {name}, which needs {needs}", highlight=False)
-        else:
-            written[name] = texts
+    references = [embeddings.text[i] for i in rows]
+    written = {"drafts": [draft["report"] for draft in drafts], **_baselines(judged, console)}
     meta = {
         "seed": drafter.settings.seed,
         "n": len(embeddings),
         "bootstrap_replicates": REPLICATES,
-        **provenance,
+        **made_with,
         "patients_in_training": seen,
         "patients_in_index": len(there),
         "images_without_draft": without.total(),
-        "reports_word_for_word_in_index": _said_by_others(
-            drafter.index, [embeddings.text[i] for i in rows], patients
-        ),
+        "reports_word_for_word_in_index": _said_by_others(drafter.index, references, patients),
         "metrics": {name: asdict(one) for name, one in {**METRICS, **described(metrics)}.items()},
         "command": f"eclip report --model {model.path} --index {drafter.index.path} --data {store.path} "
         f"--split {split} --generator {drafter.generator.name} "
         f"--seed {drafter.settings.seed} --out OUT",
         "eclip_version": eclip.__version__,
     }
-    references = [embeddings.text[i] for i in rows]
-    vectors = dict(zip(references, embeddings.text_ND[rows], strict=True))
-
-    def embed(texts: Sequence[str]) -> np.ndarray:
-        fresh = [text for text in dict.fromkeys(texts) if text not in vectors]
-        vectors.update(zip(fresh, model.embed_texts(fresh), strict=True))
-        return np.stack([vectors[text] for text in texts])
-
+    embed = _embedding(model, dict(zip(references, embeddings.text_ND[rows], strict=True)))
     results = {}
     for name, texts in written.items():
         console.print(f"Judging: {name}", highlight=False)
@@ -186,19 +155,69 @@ def report_split(
     return results
 
 
-def _draft(drafter: Drafter, cases: Sequence[Any], file: DraftsFile) -> Counter[str]:
-    """Make and write the drafts; how many may still be had, by the reason why they are not there."""
+def _made_with(model: Model, store: Store, split: str, drafter: Drafter) -> dict[str, Any]:
+    """All that drafts depend on."""
+    manifest = json.dumps(drafter.index.manifest, sort_keys=True).encode()
+    return {
+        "model_fingerprint": model.fingerprint,
+        "data_fingerprint": store.fingerprint,
+        "split": split,
+        "index": hashlib.sha256(manifest).hexdigest()[:16],
+        "generator": drafter.generator.name,
+        "max_new_tokens": getattr(drafter.generator, "max_new_tokens", None),
+        "template": hashlib.sha256(drafter.template.path.read_bytes()).hexdigest()[:16],
+        **asdict(drafter.settings),
+    }
+
+
+def _drafts(
+    drafter: Drafter, cases: Sequence[Case], out: Path, made_with: Mapping[str, Any], *, resume: bool
+) -> list[dict[str, Any]]:
+    """The draft of each case: those that are in `out`, and the others made and written there.
+
+    Raises:
+        InputError: Some could not be had, and may be another time.
+    """
     failed: Counter[str] = Counter()
     columns = (TextColumn("Drafting"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("", total=len(cases))
-        for _, draft in drafter.draft(cases):
-            if draft.again:
-                failed[draft.error] += 1
-            else:
-                file.add(draft)
-            progress.advance(task)
-    return failed
+    with DraftsFile(out, made_with, resume=resume) as file:
+        to_do = [case for case in cases if case.image_id not in file.finished]
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("", total=len(to_do))
+            for _, draft in drafter.draft(to_do):
+                if draft.again:
+                    failed[draft.error] += 1
+                else:
+                    file.add(draft)
+                progress.advance(task)
+        if failed:
+            raise InputError(
+                f"{out}: {failed.total()} of {len(cases)} drafts could not be had ({_told(failed)}); "
+                f"{len(file.finished)} are kept, run the same with --resume for the others"
+            )
+        names = [case.image_id for case in cases]
+        file.sort(names)
+        return [file.finished[name] for name in names]
+
+
+def _baselines(judged: Judged, console: Console) -> dict[str, list[str]]:
+    """What each baseline says, without those that the index does not allow."""
+    texts = {name: baseline_texts(name, judged) for name in BASELINES}
+    for name in [name for name, said in texts.items() if said is None]:
+        needs = "an index of whole reports, of one split of this store"
+        console.print(f"Left out: the baseline {name}, which needs {needs}", highlight=False)
+    return {name: said for name, said in texts.items() if said is not None}
+
+
+def _embedding(model: Model, known: dict[str, np.ndarray]) -> Callable[[Sequence[str]], np.ndarray]:
+    """Texts to their vectors, each of which is computed once."""
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        fresh = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(fresh, model.embed_texts(fresh), strict=True))
+        return np.stack([known[text] for text in texts])
+
+    return embed
 
 
 def _write(
