@@ -75,7 +75,9 @@ def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> Non
         _section([r for r in records if (r.run.fraction, r.run.train) == cell], *cell, spreads)
         for cell in sorted(cells)
     ]
-    curves = [_curve(table, axis) for axis in ("fraction", "train") if len(set(table[axis])) > 1]
+    curves = [
+        _curve(sections, axis) for axis in ("fraction", "train") if len({s[axis] for s in sections}) > 1
+    ]
     template = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -175,20 +177,30 @@ def _markdown(section: Mapping[str, Any]) -> str:
     return f"{title}\n\n" + "\n".join("| " + " | ".join(cells) + " |" for cells in rows) + "\n"
 
 
-def _curve(table: pd.DataFrame, axis: str) -> tuple[str, str, list[str]]:
-    chosen = table[table["metric"] == CURVE]
-    arms = [arm for arm in ARMS if arm in set(chosen["arm"])]
-    lines = []
-    for i, arm in enumerate(arms):
-        mean = chosen[chosen["arm"] == arm].groupby(axis)["value"].mean()
-        lines.append(
-            Line(name=arm, x=np.log10(100 * mean.index.to_numpy()), y=mean.to_numpy(), style=f"s{i % SERIES}")
+def _curve(sections: Sequence[Mapping[str, Any]], axis: str) -> tuple[str, str, list[str]]:
+    """Macro F1 and its interval by the share that is annotated ("fraction") or used ("train")."""
+    points: dict[str, list[tuple[float, Metric]]] = {}
+    for section in sections:
+        for row in section["rows"]:
+            if CURVE in row["cells"]:
+                points.setdefault(row["arm"], []).append((section[axis], row["cells"][CURVE]))
+    lines = [
+        Line(
+            name=arm,
+            x=np.log10([100 * share for share, _ in found]),
+            y=np.array([m.value for _, m in found]),
+            style=f"s{i % SERIES}",
+            band_2n=np.array([[m.low for _, m in found], [m.high for _, m in found]]),
         )
-    at = sorted(chosen[axis].unique())
+        for i, (arm, found) in enumerate(points.items())
+    ]
+    label = "annotated share" if axis == "fraction" else "share of the training studies"
+    names = {float(np.log10(100 * section[axis])): f"{section[axis]:.0%}" for section in sections}
     chart = line_chart(
         lines,
-        title=f"Macro F1 by {axis}",
-        x_label="annotated share" if axis == "fraction" else "share of the training studies",
-        x_names={float(np.log10(100 * x)): f"{x:.0%}" for x in at},
+        title=f"Macro F1 by {label}",
+        x_label=label,
+        x_range=(min(names), max(names)),
+        x_names=names,
     )
-    return axis, chart, arms
+    return label, chart, list(points)

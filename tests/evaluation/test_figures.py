@@ -46,6 +46,21 @@ def test_a_chart_holds_its_curves_and_says_where_they_end():
     assert (np.diff(first[:, 1]) <= 0).all()  # rising values rise on the page
 
 
+def test_a_band_goes_along_its_low_ends_and_back_along_its_high_ones():
+    x, y = np.arange(4.0), np.array([1.0, 3.0, 2.0, 2.5])
+    band = np.stack([y - 0.5, y + [1.0, 0.2, 0.7, 0.0]])
+    tree = parsed(line_chart([Line(name="a", x=x, y=y, style="s0", band_2n=band)], title="t", x_label="x"))
+    (polygon,), (curve,) = ([e for e in tree if e.tag == tag] for tag in ("polygon", "polyline"))
+    around, points = (
+        np.array([point.split(",") for point in e.get("points").split()], float) for e in (polygon, curve)
+    )
+    np.testing.assert_allclose(around[:, 0], np.r_[points[:, 0], points[::-1, 0]], atol=0.01)
+    scale = (points[1, 1] - points[0, 1]) / (y[1] - y[0])  # of the page's height, per unit
+    expected = points[0, 1] + scale * (np.r_[band[0], band[1, ::-1]] - y[0])
+    np.testing.assert_allclose(around[:, 1], expected, atol=0.3)
+    assert [*tree].index(polygon) < [*tree].index(curve)  # behind the curves
+
+
 @pytest.mark.parametrize("y", [[1.0, 1.0, 1.0], [0.0, 1e9, 0.0], [-1e-9, 0, 1e-9]])
 def test_odd_ranges_are_drawn(y):
     chart = line_chart([Line(name="a", x=np.arange(3.0), y=np.array(y), style="s0")], title="t", x_label="x")

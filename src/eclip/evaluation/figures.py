@@ -34,12 +34,14 @@ class Line:
         x: (n,) rising.
         y: (n,).
         style: CSS classes, e.g. "s0" or "s1 validation".
+        band_2n: Low and high ends of an interval around each y, (2, n), if there are any.
     """
 
     name: str
     x: np.ndarray
     y: np.ndarray
     style: str
+    band_2n: np.ndarray | None = None
 
 
 def line_chart(
@@ -62,7 +64,9 @@ def line_chart(
         x_names: What stands at which x, instead of round numbers.
     """
     width, height, right, top, bottom = 340, 210, 18, 10, 34
-    x_all, y_all = (np.concatenate([getattr(line, axis) for line in lines]) for axis in ("x", "y"))
+    x_all = np.concatenate([line.x for line in lines])
+    bands = [line.band_2n.ravel() for line in lines if line.band_2n is not None]
+    y_all = np.concatenate([*(line.y for line in lines), *bands])
     x_low, x_high = x_range or (min(0.0, float(x_all.min())), max(1.0, float(x_all.max())))
     y_shown = y_range or _padded(*np.percentile(y_all, (1, 99)))
     y_ticks = MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]).tick_values(*y_shown)
@@ -91,9 +95,17 @@ def line_chart(
     parts.append(
         f'<text x="{(left + width - right) / 2}" y="{height - 3}" text-anchor="middle">{escape(x_label)}</text>'
     )
+
+    def points(x: np.ndarray, y: np.ndarray) -> str:
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across(x), up(y), strict=True))
+
     for line in lines:
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across(line.x), up(line.y), strict=True))
-        parts.append(f'<polyline class="line {line.style}" points="{points}"/>')
+        if line.band_2n is not None:
+            low_n, high_n = line.band_2n
+            around = points(np.r_[line.x, line.x[::-1]], np.r_[low_n, high_n[::-1]])
+            parts.append(f'<polygon class="band {line.style}" points="{around}"/>')
+    for line in lines:
+        parts.append(f'<polyline class="line {line.style}" points="{points(line.x, line.y)}"/>')
         parts.append(
             f'<circle class="dot {line.style}" r="2.2" cx="{across(line.x[-1]):.1f}" cy="{up(line.y[-1]):.1f}"/>'
         )

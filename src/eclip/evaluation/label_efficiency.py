@@ -17,13 +17,15 @@ def label_efficiency(evaluation: Evaluation) -> Markup | None:
         if len(known) < 2:
             continue
         found = [numbers[f"{metric}@{f:.0%}"] for f in known]
-        percent = np.log10([100 * f for f in known])
-        for name, values, style in (
-            (metric, [m.value for m in found], f"s{i}"),
-            (f"{metric}, low", [m.low for m in found], f"s{i} validation"),
-            (f"{metric}, high", [m.high for m in found], f"s{i} validation"),
-        ):
-            lines.append(Line(name=name, x=percent, y=np.array(values), style=style))
+        lines.append(
+            Line(
+                name=metric,
+                x=np.log10([100 * f for f in known]),
+                y=np.array([m.value for m in found]),
+                style=f"s{i}",
+                band_2n=np.array([[m.low for m in found], [m.high for m in found]]),
+            )
+        )
     if not lines:
         return None
     title = "Accuracy and AUROC with their intervals, by labelled patients"
