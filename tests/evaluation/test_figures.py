@@ -48,7 +48,7 @@ def test_a_chart_holds_its_curves_and_says_where_they_end():
 
 def test_a_band_goes_along_its_low_ends_and_back_along_its_high_ones():
     x, y = np.arange(4.0), np.array([1.0, 3.0, 2.0, 2.5])
-    band = np.stack([y - 0.5, y + [1.0, 0.2, 0.7, 0.0]])
+    band = np.stack([y - 0.5, y + np.array([1.0, 0.2, 0.7, 0.0])])
     tree = parsed(line_chart([Line(name="a", x=x, y=y, style="s0", band_2n=band)], title="t", x_label="x"))
     (polygon,), (curve,) = ([e for e in tree if e.tag == tag] for tag in ("polygon", "polyline"))
     around, points = (
