@@ -299,3 +299,10 @@ def test_gaze_for_unknown_images_is_listed(phantom, tmp_path):
     assert main([str(argument) for argument in arguments]) == 0
     rejected = json.loads((out / "manifest.json").read_text())["rejected"]
     assert any("unknown" in row["reason"] or dicom in row["reason"] + row["row"] for row in rejected)
+
+
+def test_a_phantom_does_not_replace_the_folder_one_is_in(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["data", "phantom", "--out", ".", "--studies", "20", "--annotated", "0"]) == 2
+    assert "the folder you are in" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())

@@ -7,6 +7,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from eclip.losses.contrastive import info_nce
+from eclip.losses.geodesic import m2_mix
 from eclip.losses.sigmoid import sigmoid_loss
 from many_processes import on_many, on_one
 
@@ -92,3 +94,19 @@ def test_two_processes_equal_one_in_value_and_gradient(sizes):
     assert len(found) == 4
     for many, one in zip(found, expected, strict=True):
         np.testing.assert_allclose(many, one, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("loss", [lambda v, t, s: info_nce(v, t, s), lambda v, t, s: sigmoid_loss(v, t, s, -10.0),
+                                  lambda v, t, s: m2_mix(v, t, 0.4, s)])  # fmt: skip
+def test_logits_are_not_rounded_under_autocast(loss):
+    """Near pairs at scale 100: in bfloat16 their logits, between 64 and 128, are half a unit apart."""
+    image, text = (
+        F.normalize(1 + 0.3 * unit(64, 16, seed).float(), dim=1).requires_grad_() for seed in (0, 1)
+    )
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            value = loss(image, text, torch.tensor(100.0))
+        found.append((value.detach(), *torch.autograd.grad(value, (image, text))))
+    for exact, mixed in zip(*found, strict=True):
+        torch.testing.assert_close(mixed, exact, rtol=1e-4, atol=1e-6)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 
 from eclip.errors import InputError
 from eclip.models.encoders import build_encoder
+from small_clips import IMAGE_MODELS
 from small_models import BERT, RESNET, SWIN, VIT, small_config, small_encoder
 
 FAMILIES = {"resnet": RESNET, "vit": VIT, "swin": SWIN}
@@ -35,6 +36,69 @@ def test_grid_holds_local_features_in_the_shared_space(family, grid):
 def test_mean_of_the_grid_is_the_pooled_vector_where_the_encoder_pools_by_mean(family):
     features = small_encoder(FAMILIES[family]).eval().image_features(torch.randn(2, 1, 32, 32))
     torch.testing.assert_close(features.grid.mean((1, 2)), features.pooled, atol=1e-5, rtol=1e-4)
+
+
+def with_norms_that_do_something(encoder):
+    """As training makes them; those from scratch are ones and zeros."""
+    generator = torch.Generator().manual_seed(3)
+    for name, parameter in encoder.image_model.named_parameters():
+        if "norm" in name.lower():
+            parameter.data += torch.randn(parameter.shape, generator=generator) / 2
+    return encoder.eval()
+
+
+@pytest.mark.parametrize("name", ["ResNet", "RegNet", "ConvNeXt", "ConvNeXt V2"])
+def test_the_only_cell_of_a_grid_is_the_pooled_vector(name):
+    """Whatever comes after pooling comes after a cell, too."""
+    encoder = with_norms_that_do_something(small_encoder(IMAGE_MODELS[name]))
+    side = 32 // encoder.image_features(torch.randn(1, 1, 32, 32)).grid.shape[1]
+    features = encoder.image_features(torch.randn(2, 1, side, side))
+    assert features.grid.shape == (2, 1, 1, 12)
+    torch.testing.assert_close(features.grid[:, 0, 0], features.pooled, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("CLIP's vision model", lambda model, token: model.post_layernorm(token)),
+        ("SigLIP's vision model", lambda model, token: model.head(token[:, None])),
+        ("BEiT", lambda model, token: model.pooler.layernorm(token)),
+        ("DINOv2", lambda model, token: token),
+    ],
+)
+def test_each_patch_goes_through_what_the_pooled_token_does(name, after):
+    encoder = with_norms_that_do_something(small_encoder(IMAGE_MODELS[name]))
+    image = torch.randn(2, 3, 32, 32)
+    tokens = encoder.image_model(pixel_values=image).last_hidden_state[:, -16:]
+    grid = encoder.image_features(image).grid.flatten(1, 2)
+    for patch in (0, 7, 15):
+        expected = encoder.image_projection(after(encoder.image_model, tokens[:, patch]))
+        torch.testing.assert_close(grid[:, patch], expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        {"model_type": "efficientnet", "width_coefficient": 0.2, "depth_coefficient": 0.1, "hidden_dim": 256},
+        {"model_type": "mobilenet_v2", "depth_multiplier": 0.35},
+        {"model_type": "poolformer", "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]},
+    ],
+    ids=lambda settings: settings["model_type"],
+)
+def test_convolutional_models_need_not_tell_their_width(image):
+    encoder = small_encoder(image).eval()
+    assert encoder.encode_image(torch.randn(2, 1, 32, 32)).shape == (2, 12)
+
+
+def test_what_is_no_vision_model_or_leaves_patches_out_is_refused_in_one_line():
+    with pytest.raises(InputError, match="image bert: not a model that transformers can make"):
+        small_encoder(BERT | {"hidden_size": "wide"})
+    with pytest.raises(InputError, match="a bert takes no images"):
+        small_encoder(BERT)
+    with pytest.raises(InputError, match="a efficientnet cannot be used on images of 32 pixels"):
+        small_encoder({"model_type": "efficientnet", "width_coefficient": 0.2, "depth_coefficient": 0.1})
+    with pytest.raises(InputError, match="a vit_mae leaves out patches at random"):
+        small_encoder(VIT | {"model_type": "vit_mae"})
 
 
 def test_vit_takes_its_class_token():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 import eclip
 from eclip.data.images import fit
@@ -118,6 +118,13 @@ def test_a_run_folder_serves_as_a_model(tmp_path, images):
     )
 
 
+def test_an_export_does_not_replace_the_folder_one_is_in(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for here in (".", tmp_path, "../" + tmp_path.name):
+        with pytest.raises(InputError, match="the folder you are in"):
+            small_model().export(here, format="onnx")
+
+
 def test_nothing_in_the_folder_is_a_pickle(tmp_path):
     small_model(processor=True).save(tmp_path)
     assert {path.suffix for path in tmp_path.rglob("*") if path.is_file()} <= {".json", ".safetensors", ".md"}
@@ -130,6 +137,53 @@ def test_files_bytes_arrays_and_pictures_embed_alike(tmp_path, images):
     rows = model.embed_images([images[0], path, str(path), path.read_bytes(), Image.open(path)])
     assert rows.dtype == np.float32
     assert np.ptp(rows, axis=0).max() < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["16 bits", "on its side", "transparent", "colours"])
+def test_an_open_picture_is_what_its_file_is(tmp_path, kind):
+    """Pillow's own grey clips 16 bits at 255, and knows neither EXIF nor what is not meant to be seen."""
+    model, draw = small_model(), np.random.default_rng(1)
+    path, exif = tmp_path / "a.png", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    picture = {
+        "16 bits": Image.fromarray(draw.integers(0, 4000, (40, 50), dtype=np.uint16)),
+        "on its side": Image.fromarray(draw.integers(0, 256, (40, 50), dtype=np.uint8)),
+        "transparent": Image.fromarray(draw.integers(0, 256, (40, 50, 4), dtype=np.uint8)),
+        "colours": Image.fromarray(draw.integers(0, 256, (40, 50, 3), dtype=np.uint8)),
+    }[kind]
+    picture.save(path, exif=exif if kind == "on its side" else None)
+    np.testing.assert_allclose(model.embed_images([Image.open(path)]), model.embed_images([path]), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), np.uint16), np.zeros((8, 8)), np.zeros(8, np.uint8)],
+)
+def test_an_array_of_another_kind_is_refused(array):
+    with pytest.raises(InputError, match=r"expected gray levels, uint8 \(height, width\)"):
+        small_model().embed_images([array])
+
+
+def test_one_alone_is_a_list_of_one(tmp_path, images):
+    model = small_model()
+    Image.fromarray(images[0]).save(tmp_path / "a.png")
+    for one in (images[0], tmp_path / "a.png", str(tmp_path / "a.png"), Image.open(tmp_path / "a.png")):
+        np.testing.assert_array_equal(model.embed_images(one), model.embed_images([images[0]]))
+    np.testing.assert_array_equal(model.embed_texts(TEXTS[0]), model.embed_texts(TEXTS[:1]))
+    single, listed = {"a": TEXTS[0], "b": TEXTS[3]}, {"a": TEXTS[:1], "b": TEXTS[3:]}
+    path = str(tmp_path / "a.png")
+    table = model.zero_shot(path, single)
+    assert table.index.tolist() == [path]
+    np.testing.assert_array_equal(table.to_numpy(), model.zero_shot([images[0]], listed).to_numpy())
+    assert model.similarity(images[0], TEXTS[0]).shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "message"), [({}, "no class"), ({"a": ["x"], "b": []}, "class 'b' has no prompt")]
+)
+def test_a_class_without_a_prompt_is_refused(prompts, message):
+    with pytest.raises(InputError, match=message):
+        small_model().embed_classes(prompts)
 
 
 def test_batching_and_order_change_nothing(images):
@@ -203,6 +257,13 @@ def test_fingerprint_changes_with_a_weight():
     with torch.no_grad():
         other.encoder.text_projection.weight[0, 0] += 1e-3
     assert model.fingerprint != other.fingerprint
+
+
+def test_fingerprint_is_the_same_with_another_version_of_transformers(tmp_path, monkeypatch):
+    model = small_model()
+    model.save(tmp_path)
+    monkeypatch.setattr("transformers.configuration_utils.__version__", "99.0.0")
+    assert eclip.load(tmp_path).fingerprint == model.fingerprint
 
 
 @pytest.mark.parametrize(

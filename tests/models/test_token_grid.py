@@ -11,9 +11,10 @@ def numbered(count):
     return torch.arange(count).float()[None, :, None]
 
 
-@pytest.mark.parametrize("extra", [0, 1, 2, 5])
-def test_patches_follow_the_extra_tokens_row_by_row(extra):
-    grid = token_grid(numbered(extra + 6), PretrainedConfig(patch_size=8), height=16, width=24)
+@pytest.mark.parametrize(("extra", "registers"), [(0, 0), (1, 0), (2, 0), (5, 4), (6, 4)])
+def test_patches_follow_the_extra_tokens_row_by_row(extra, registers):
+    config = PretrainedConfig(patch_size=8, num_register_tokens=registers)
+    grid = token_grid(numbered(extra + 6), config, height=16, width=24)
     assert grid[0, ..., 0].tolist() == [[extra, extra + 1, extra + 2], [extra + 3, extra + 4, extra + 5]]
 
 
@@ -41,9 +42,15 @@ def test_convolutional_features_are_turned():
     assert torch.equal(grid[1, 2, 3], hidden[1, :, 2, 3])
 
 
-@pytest.mark.parametrize("count", [5, 6 + 9])
+@pytest.mark.parametrize("count", [5, 6 + 3])
 def test_tokens_that_are_not_those_of_the_grid_have_none(count):
     assert token_grid(numbered(count), PretrainedConfig(patch_size=8), height=16, width=24) is None
+
+
+def test_stages_have_no_token_beside_their_grid():
+    config = PretrainedConfig(patch_size=4, depths=[1, 1])
+    assert token_grid(numbered(4), config, height=16, width=16).shape == (1, 2, 2, 1)
+    assert token_grid(numbered(5), config, height=16, width=16) is None
 
 
 def test_a_model_without_patches_has_none():

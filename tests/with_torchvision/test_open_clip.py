@@ -13,6 +13,7 @@ from open_clip.model import CLIP, CustomTextCLIP
 from PIL import Image
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 import eclip
 from eclip.cli import main
@@ -113,6 +114,38 @@ def test_it_embeds_as_in_plain_open_clip(opened, images):
     ids = filled(plain, model.tokenizer, TEXTS)
     np.testing.assert_allclose(model.embed_texts(TEXTS), unit(plain.encode_text(ids)), atol=1e-6)
     assert model.encoder.scale.item() == pytest.approx(plain.logit_scale.exp().item())
+
+
+UNCLEAN = ["There is  a_small RIGHT effusion!", "No [acute] (process); heart: normal.", "Ünclear\t–  45%."]
+
+
+@pytest.mark.parametrize("clean", ["canonicalize", "lower", "whitespace"])
+def test_texts_are_cleaned_as_open_clip_cleans_them(tmp_path, monkeypatch, clean):
+    monkeypatch.setitem(MODELS, "SigLIP", copy.deepcopy(MODELS["SigLIP"]))
+    MODELS["SigLIP"]["text_cfg"] |= {"tokenizer_kwargs": {"clean": clean}, "hf_tokenizer_name": "its own"}
+    folder_of(tmp_path / "hub", "SigLIP")
+    clean_text = open_clip.tokenizer.get_clean_fn(clean)
+    plain = eclip.load(tmp_path / "hub").tokenizer
+    raw = AutoTokenizer.from_pretrained(tmp_path / "hub")
+    assert [plain(text).input_ids for text in UNCLEAN] == [
+        raw(clean_text(text)).input_ids for text in UNCLEAN
+    ]
+    eclip.load(tmp_path / "hub").export(tmp_path / "again")
+    again = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'again'}")(UNCLEAN)
+    wanted = open_clip.get_tokenizer(f"local-dir:{tmp_path / 'hub'}")(UNCLEAN)
+    assert torch.equal(again, wanted)
+    assert (
+        eclip.load(tmp_path / "again").tokenizer.backend_tokenizer.to_str()
+        == plain.backend_tokenizer.to_str()
+    )
+
+
+def test_what_a_tokenizer_cannot_do_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, "ViT", copy.deepcopy(MODELS["ViT"]))
+    MODELS["ViT"]["text_cfg"] |= {"tokenizer_kwargs": {"strip_sep_token": True}}
+    folder_of(tmp_path / "hub", "ViT")
+    with pytest.raises(InputError, match="does not serve models with strip_sep_token"):
+        eclip.load(tmp_path / "hub")
 
 
 def test_local_features_of_a_vision_transformer_are_projected_as_its_class_token(opened):

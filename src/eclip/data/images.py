@@ -125,7 +125,7 @@ def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
             image.load()  # which turns a TIFF, so that nothing is left to be turned
             if image.getexif().get(ExifTags.Base.Orientation, 1) >= 5:  # lies on its side
                 size = size[::-1]
-            gray = _gray(ImageOps.exif_transpose(image))
+            gray = grayscale(image)
             if shorter_side is not None:
                 gray = gray.resize(shrunk_size(*size, shorter_side), Image.Resampling.LANCZOS)
             return Shrunk(np.asarray(gray), original_height=size[1], original_width=size[0])
@@ -140,8 +140,9 @@ def _read(source: bytes | str | Path, shorter_side: int | None) -> Shrunk:
         ) from error
 
 
-def _gray(image: Image.Image) -> Image.Image:
-    """Any mode to 8-bit grayscale."""
+def grayscale(image: Image.Image) -> Image.Image:
+    """An open image of any mode in 8-bit grayscale and upright: what `decode` makes of its file."""
+    image = ImageOps.exif_transpose(image)
     if not image.mode.startswith(("I", "F")):
         if image.has_transparency_data:  # what lies under it is not meant to be seen
             black = Image.new("RGBA", image.size, "black")

@@ -36,7 +36,7 @@ def info_nce(
         gather: Whether to compare with the rows of all ranks.
     """
     if not (gather and is_distributed()):
-        logits_BB = scale * image_BD @ text_BD.T
+        logits_BB = products(scale * image_BD, text_BD)
         if not len(logits_BB):
             return logits_BB.sum()
         target_B = torch.arange(len(logits_BB), device=logits_BB.device)
@@ -50,11 +50,22 @@ def info_nce(
     all_key_NK = None if key_BK is None else gather_rows(key_BK, counts)
     from_image, from_text = (
         F.cross_entropy(
-            _without_kin(scale * own_BD @ all_ND.T, target_B, key_BK, all_key_NK), target_B, reduction="sum"
+            _without_kin(products(scale * own_BD, all_ND), target_B, key_BK, all_key_NK),
+            target_B,
+            reduction="sum",
         )
         for own_BD, all_ND in ((image_BD, all_text_ND), (text_BD, all_image_ND))
     )
     return (from_image + from_text) / 2 * (dist.get_world_size() / max(1, sum(counts)))
+
+
+def products(rows_BD: Tensor, others_ND: Tensor) -> Tensor:
+    """Each row with each of the others, (B, N), as precise as they are also under autocast.
+
+    In bfloat16 products between 64 and 128 are half a unit apart, and with them the logits of a low temperature.
+    """
+    with torch.autocast(rows_BD.device.type, enabled=False):
+        return rows_BD @ others_ND.T
 
 
 def _without_kin(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from eclip.losses.contrastive import info_nce
+from eclip.losses.contrastive import info_nce, products
 from eclip.losses.gather import gather_rows, is_distributed, row_counts
 
 SMALL_SINE = 1e-4  # below it, sin(λθ)/sin θ is its limit λ to float32
@@ -57,7 +57,9 @@ def m2_mix(image_BD: Tensor, text_BD: Tensor, share: float, scale: Tensor | floa
     positive_NN = torch.diag((image_ND * text_ND).sum(-1)).to(mixed_ND)
     target_N = torch.arange(len(mixed_ND), device=mixed_ND.device)
     from_image, from_text = (
-        F.cross_entropy(scale * torch.where(own_NN, positive_NN, rows_ND.to(mixed_ND) @ mixed_ND.T), target_N)
+        F.cross_entropy(
+            scale * torch.where(own_NN, positive_NN, products(rows_ND.to(mixed_ND), mixed_ND)), target_N
+        )
         for rows_ND in (image_ND, text_ND)
     )
     return (from_image + from_text) / 2

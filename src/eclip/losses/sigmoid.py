@@ -5,6 +5,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from eclip.losses.contrastive import products
 from eclip.losses.gather import gather_rows, is_distributed, row_counts
 
 
@@ -32,7 +33,7 @@ def sigmoid_loss(
         counts = row_counts(text_BD)
         text_BD = gather_rows(text_BD, counts)
         first, rows, ranks = sum(counts[: dist.get_rank()]), sum(counts), dist.get_world_size()
-    logits_BN = scale * image_BD @ text_BD.T + bias
+    logits_BN = products(scale * image_BD, text_BD) + bias
     own_B = torch.arange(first, first + len(image_BD), device=image_BD.device)
     sign_BN = 2 * F.one_hot(own_B, rows).to(logits_BN) - 1
     return -F.logsigmoid(sign_BN * logits_BN).sum() * (ranks / rows)

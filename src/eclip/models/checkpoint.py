@@ -10,8 +10,9 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PretrainedConfig,
 from eclip.errors import InputError
 from eclip.models.auto_config import EclipConfig
 from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
-from eclip.models.hugging_face_clip import SERVED, HuggingFaceClip, settings_of
+from eclip.models.hugging_face_clip import SERVED, HuggingFaceClip
 from eclip.models.preprocessing import Preprocessing, level
+from eclip.models.two_towers import settings_of
 
 NO_LIMIT = 100_000  # tokenizers without a limit of their own claim a huge one
 

@@ -24,7 +24,7 @@ from eclip.models.dual_encoder import (
     word_mask,
 )
 from eclip.models.token_grid import token_grid
-from eclip.models.two_towers import resized
+from eclip.models.two_towers import resized, settings_of
 
 SERVED = (
     "clip",
@@ -159,13 +159,6 @@ class HuggingFaceClip(DualEncoder):
                 tokens_N1C = vision.pooler(tokens_N1C).unsqueeze(1)
             projected_ND = self.model.visual_projection(tokens_N1C.squeeze(1))
         return projected_ND.unflatten(0, grid_BhwC.shape[:3])
-
-
-def settings_of(model: PreTrainedModel) -> dict[str, Any]:
-    """What the model is made from again; the same with any version of `transformers`."""
-    settings = model.config.to_diff_dict()
-    settings.pop("transformers_version", None)
-    return settings
 
 
 def _check(config: DualEncoderConfig) -> None:

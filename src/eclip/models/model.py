@@ -26,7 +26,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 import eclip
-from eclip.data.images import decode, fit
+from eclip.data.images import decode, fit, grayscale
 from eclip.errors import InputError
 from eclip.models.card import Judgement, Library, model_card
 from eclip.models.checkpoint import open_checkpoint
@@ -91,7 +91,7 @@ class Model:
 
     def embed_images(
         self,
-        images: Sequence[ImageInput],
+        images: Sequence[ImageInput] | ImageInput,
         *,
         batch_size: int | None = None,
         progress: bool = False,
@@ -99,7 +99,7 @@ class Model:
     ) -> np.ndarray:
         """Unit vectors (N, D) float32 of files, encoded bytes, PIL images or uint8 arrays (H, W).
 
-        Threads read and decode the next batches while one is embedded.
+        One alone counts as a list of one. Threads read and decode the next batches while one is embedded.
 
         Args:
             images: Read when it is their turn: memory for some batches.
@@ -108,8 +108,10 @@ class Model:
             precision: What is multiplied: "32", "bf16", or "auto", bf16 where the device is faster with it.
 
         Raises:
-            InputError: A file that is not there or not an image, or the model gives NaN for one.
+            InputError: A file that is not there or not an image, an array of another kind, or the model gives NaN for
+                one.
         """
+        images = _images(images)
         encoder = self.encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         size = batch_size or (16 if self.device.type == "cpu" else 64)
 
@@ -128,13 +130,14 @@ class Model:
 
     def embed_texts(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str] | str,
         *,
         batch_size: int = 64,
         progress: bool = False,
         precision: Precision = "32",
     ) -> np.ndarray:
         """Unit vectors (N, D) float32 of texts; the arguments are those of `embed_images`."""
+        texts = [texts] if isinstance(texts, str) else texts
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # equal lengths together: less padding
         rows = np.empty((len(texts), self.encoder.embedding_dim), np.float32)
         max_length = self.encoder.config.max_length
@@ -155,22 +158,34 @@ class Model:
             )
         return rows_ND
 
-    def embed_classes(self, prompts: Mapping[str, Sequence[str]]) -> np.ndarray:
-        """One unit vector a class, (C, D): the mean of its prompts' unit vectors, normalised again."""
-        rows_CD = np.stack([self.embed_texts(list(texts)).mean(0) for texts in prompts.values()])
+    def embed_classes(self, prompts: Mapping[str, Sequence[str] | str]) -> np.ndarray:
+        """One unit vector a class, (C, D): the mean of its prompts' unit vectors, normalised again.
+
+        Raises:
+            InputError: No class, or one without a prompt.
+        """
+        without = [name for name, texts in prompts.items() if not len(texts)]
+        if without or not prompts:
+            raise InputError(
+                f"class {without[0]!r} has no prompt" if without else "no class to choose between"
+            )
+        rows_CD = np.stack([self.embed_texts(texts).mean(0) for texts in prompts.values()])
         return rows_CD / np.linalg.norm(rows_CD, axis=1, keepdims=True)
 
-    def similarity(self, images: Sequence[ImageInput], texts: Sequence[str]) -> np.ndarray:
+    def similarity(self, images: Sequence[ImageInput] | ImageInput, texts: Sequence[str] | str) -> np.ndarray:
         """Cosine of each image with each text, (N, M) float32."""
         return self.embed_images(images) @ self.embed_texts(texts).T
 
-    def zero_shot(self, images: Sequence[ImageInput], prompts: Mapping[str, Sequence[str]]) -> pd.DataFrame:
+    def zero_shot(
+        self, images: Sequence[ImageInput] | ImageInput, prompts: Mapping[str, Sequence[str] | str]
+    ) -> pd.DataFrame:
         """Probability of each class for each image: softmax over classes of scaled cosines.
 
         Args:
             images: As for `embed_images`.
             prompts: Class name to one or more sentences that describe it.
         """
+        images = _images(images)
         cosine_NC = self.embed_images(images) @ self.embed_classes(prompts).T
         logits_NC = torch.from_numpy(cosine_NC) * self.encoder.scale.detach().cpu()
         names = [str(image) if isinstance(image, str | Path) else str(i) for i, image in enumerate(images)]
@@ -318,12 +333,24 @@ def _contiguous(module: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
 
 
+def _images(images: Sequence[ImageInput] | ImageInput) -> Sequence[ImageInput]:
+    one = isinstance(images, str | Path | bytes | Image.Image) or (
+        isinstance(images, np.ndarray) and images.ndim == 2
+    )
+    return [images] if one else images  # type: ignore[list-item, return-value]
+
+
 def _grey(image: ImageInput) -> np.ndarray:
-    if isinstance(image, np.ndarray):
-        return image
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert("L"))
-    return decode(image)
+        return np.asarray(grayscale(image))
+    if not isinstance(image, np.ndarray):
+        return decode(image)
+    if image.dtype != np.uint8 or image.ndim != 2:
+        raise InputError(
+            f"an array {image.shape} of {image.dtype}: expected gray levels, uint8 (height, width); scale them to "
+            "0 … 255, or give the file"
+        )
+    return image
 
 
 def _starts(count: int, size: int, *, progress: bool, what: str) -> Iterable[int]:

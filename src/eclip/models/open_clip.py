@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from tokenizers import Regex, normalizers
 from torch import Tensor, nn
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -163,13 +164,40 @@ def open_open_clip(folder: Path) -> tuple[OpenClip, PreTrainedTokenizerBase]:
     try:
         encoder.model.load_state_dict(load_file(folder / WEIGHTS))
         side = {"padding_side": "right"}
-        tokenizer = AutoTokenizer.from_pretrained(folder, **side)
+        tokenizer = cleaning(AutoTokenizer.from_pretrained(folder, **side), model_cfg)
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(
             f"{folder}: weights or tokenizer are missing or not this model's ({reason})"
         ) from error
     return encoder, tokenizer
+
+
+def cleaning(tokenizer: PreTrainedTokenizerBase, model_cfg: dict[str, Any]) -> PreTrainedTokenizerBase:
+    """A tokenizer that first cleans texts as `tokenizer_kwargs` say; open_clip does so outside of it (SigLIP).
+
+    Raises:
+        InputError: They ask for what cannot be put into the tokenizer.
+    """
+    asked = dict(model_cfg["text_cfg"].get("tokenizer_kwargs") or {})
+    clean = asked.pop("clean", "whitespace" if model_cfg["text_cfg"].get("hf_tokenizer_name") else "")
+    if clean not in {"canonicalize", "lower", "whitespace", ""} or any(asked.values()):
+        what = ", ".join([name for name, value in asked.items() if value] or [f"clean: {clean}"])
+        raise InputError(f"tokenizer_kwargs of open_clip: eclip does not serve models with {what}")
+    steps: list[Any] = []
+    if clean == "canonicalize":
+        steps += [normalizers.Replace("_", " "), normalizers.Replace(Regex(r"[!-/:-@\[-`{-~]"), "")]
+    if clean in {"canonicalize", "lower"}:
+        steps.append(normalizers.Lowercase())
+    if clean:
+        steps += [normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()]
+    own, dirty = tokenizer.backend_tokenizer.normalizer, " A_b!  C "
+    cleaned = normalizers.Sequence(steps + ([own] if own else []))
+    if steps and (own is None or own.normalize_str(dirty) != cleaned.normalize_str(dirty)):
+        tokenizer.backend_tokenizer.normalizer = (
+            cleaned  # not yet there, as it is in a folder that eclip wrote
+        )
+    return tokenizer
 
 
 def export_open_clip(encoder: OpenClip, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

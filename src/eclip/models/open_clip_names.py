@@ -11,7 +11,7 @@ from transformers import CLIPTokenizer, PreTrainedTokenizerBase
 
 from eclip.errors import InputError
 from eclip.models.dual_encoder import DualEncoderConfig
-from eclip.models.open_clip import OpenClip
+from eclip.models.open_clip import OpenClip, cleaning
 from eclip.models.preprocessing import Preprocessing, level
 
 PREFIX = "open_clip:"
@@ -50,7 +50,7 @@ def open_named(name: str) -> tuple[OpenClip, PreTrainedTokenizerBase]:
         logging.disable()  # open_clip says twice what it raises
         try:
             made = library.create_model(architecture, pretrained=weights, require_pretrained=True)
-            tokenizer = _tokenizer(library.get_tokenizer(architecture))
+            tokenizer = cleaning(_tokenizer(library.get_tokenizer(architecture)), model_cfg)
         except Exception as error:  # from the hub, the disk, or the weights
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise InputError(f"{PREFIX}{name}: open_clip cannot open it ({reason})") from error

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor
 from transformers import PretrainedConfig
 
-MOST_EXTRA_TOKENS = 8  # a class token, a distillation token and registers come before the patches
+OF_CLASS = 2  # a class token and one for distillation come before the patches, and then registers
 
 
 def token_grid(
@@ -17,7 +17,8 @@ def token_grid(
 
     Args:
         hidden: (B, T, C) with class, distillation and register tokens first; or (B, C, h, w), convolutional.
-        config: Of the vision model: `patch_size`, and `depths` where stages halve the grid (Swin).
+        config: Of the vision model: `patch_size`, `num_register_tokens` if it has any, and `depths` where stages halve
+            the grid (Swin).
         height: Of the image, in pixels.
         width: The same.
 
@@ -40,7 +41,8 @@ def token_grid(
     else:
         rows, columns = height // patches[0], width // patches[1]
     extra = hidden.shape[1] - rows * columns
-    if not 0 <= extra <= MOST_EXTRA_TOKENS:
+    most = 0 if depths else OF_CLASS + (getattr(config, "num_register_tokens", 0) or 0)
+    if not 0 <= extra <= most:
         return None
     return hidden[:, extra:].unflatten(1, (rows, columns))
 
@@ -51,4 +53,20 @@ def timm_grid(hidden: Tensor, model: Any, *, height: int, width: int) -> Tensor 
         channels_last = getattr(model, "output_fmt", None) == "NHWC"
         return hidden if channels_last else hidden.permute(0, 2, 3, 1)
     patch = getattr(getattr(model, "patch_embed", None), "patch_size", None)
-    return token_grid(hidden, SimpleNamespace(patch_size=patch), height=height, width=width)
+    registers = getattr(model, "num_prefix_tokens", OF_CLASS) - OF_CLASS
+    config = SimpleNamespace(patch_size=patch, num_register_tokens=registers)
+    return token_grid(hidden, config, height=height, width=width)
+
+
+def timm_pooled(model: Any, grid_BhwC: Tensor) -> Tensor:
+    """Each cell alone through the norm of a timm model that comes after pooling, where it has one."""
+    if getattr(model, "fc_norm", None) is not None:  # of ViTs that average their tokens
+        normed: Tensor = model.fc_norm(grid_BhwC)
+        return normed
+    if getattr(getattr(model, "head", None), "norm", None) is None:
+        return grid_BhwC
+    cell_NC = grid_BhwC.flatten(0, 2)
+    channels_last = getattr(model, "output_fmt", None) == "NHWC"
+    cells = cell_NC[:, None, None] if channels_last else cell_NC[..., None, None]
+    pooled: Tensor = model.forward_head(cells, pre_logits=True)
+    return pooled.view_as(grid_BhwC)

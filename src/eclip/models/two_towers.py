@@ -4,10 +4,11 @@ import dataclasses
 import inspect
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub.errors import StrictDataclassError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
 
@@ -22,7 +23,7 @@ from eclip.models.dual_encoder import (
     match_channels,
     word_mask,
 )
-from eclip.models.token_grid import timm_grid, token_grid
+from eclip.models.token_grid import timm_grid, timm_pooled, token_grid
 
 POOLER_OF_PRETRAINING = {"bert", "roberta", "xlm-roberta", "camembert", "mpnet", "vit", "deit"}
 
@@ -40,8 +41,8 @@ class TwoTowers(DualEncoder):
         # bf16 convolutions on a CPU are faster so
         nn.Module.to(self.image_model, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.text_model = _tower(config.text, field="text")
-        self.image_projection = self._projection(_width(self.image_model))
-        self.text_projection = self._projection(_width(self.text_model))
+        self.image_projection = self._projection(_image_width(self.image_model, config))
+        self.text_projection = self._projection(self.text_model.config.hidden_size)
         draw_weights(self.image_projection, self.text_projection)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(config.temperature)))
 
@@ -58,8 +59,7 @@ class TwoTowers(DualEncoder):
         for name, usual in (("projection", "linear"), ("local_features", "shared")):
             if settings[name] == usual:  # as in folders from before there was a choice
                 del settings[name]
-        settings["image"] = self.image_model.config.to_diff_dict()
-        settings["text"] = self.text_model.config.to_diff_dict()
+        settings["image"], settings["text"] = settings_of(self.image_model), settings_of(self.text_model)
         return settings
 
     def image_features(self, pixel_values_BCHW: Tensor) -> ImageFeatures:
@@ -75,17 +75,17 @@ class TwoTowers(DualEncoder):
             if timm is None
             else timm_grid(tokens, timm, height=height, width=width)
         )
-        if tokens.ndim == 4:  # convolutional: (B, C, h, w); its own pooling knows its own norm
+        if getattr(hidden, "pooler_output", None) is not None:
             pooled_BC = hidden.pooler_output.flatten(1)
-        elif getattr(hidden, "pooler_output", None) is not None:
-            pooled_BC = hidden.pooler_output
+        elif tokens.ndim == 4:  # convolutional: (B, C, h, w)
+            pooled_BC = tokens.mean((2, 3))
         elif grid_BhwC is not None and grid_BhwC.shape[1:3].numel() == tokens.shape[1]:
             pooled_BC = tokens.mean(1)
         else:  # a class token comes first
             pooled_BC = tokens[:, 0]
         if grid_BhwC is None or grid_BhwC.shape[-1] != pooled_BC.shape[-1]:  # pooling may widen
             return ImageFeatures(self.image_projection(pooled_BC), None)
-        grid_BhwD = self.image_projection(grid_BhwC)
+        grid_BhwD = self.image_projection(as_pooled(self.image_model, grid_BhwC))
         return ImageFeatures(self.image_projection(pooled_BC), grid_BhwD)
 
     def text_features(self, tokens: Mapping[str, Tensor]) -> TextFeatures:
@@ -126,12 +126,35 @@ class TwoTowers(DualEncoder):
         )
 
 
+def as_pooled(model: PreTrainedModel, grid_BhwC: Tensor) -> Tensor:
+    """Each cell alone through what a vision model does to the vector that it pools."""
+    kind, own = model.config.model_type, cast(Any, model)
+    if (timm := getattr(model, "timm_model", None)) is not None:
+        return timm_pooled(timm, grid_BhwC)
+    if kind in {"convnext", "convnextv2"}:
+        return own.layernorm(grid_BhwC)
+    if kind in {"clip_vision_model", "chinese_clip_vision_model"}:
+        return own.post_layernorm(grid_BhwC)
+    if kind == "siglip_vision_model":
+        return own.head(grid_BhwC.reshape(-1, 1, grid_BhwC.shape[-1])).view_as(grid_BhwC)
+    if kind == "beit" and own.pooler is not None and own.pooler.layernorm is not None:
+        return own.pooler.layernorm(grid_BhwC)
+    return grid_BhwC
+
+
 def draw_weights(*projections: nn.Module) -> None:
     """Start projections so that they keep the size of what they are given."""
     for projection in projections:
         for module in projection.modules():
             if isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=module.in_features**-0.5)
+
+
+def settings_of(model: PreTrainedModel) -> dict[str, Any]:
+    """What a model is made from again; the same with any version of `transformers`."""
+    settings = model.config.to_diff_dict()
+    settings.pop("transformers_version", None)
+    return settings
 
 
 def resized(model: nn.Module, pixels_BCHW: Tensor) -> dict[str, bool]:
@@ -152,7 +175,7 @@ def _tower(source: str | dict[str, Any], *, field: str) -> PreTrainedModel:
             return AutoModel.from_pretrained(source, dtype=torch.float32, **_without_pooler(config))
         config = AutoConfig.for_model(**source)
         return AutoModel.from_config(config, **_without_pooler(config))
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, StrictDataclassError) as error:
         name = source if isinstance(source, str) else source.get("model_type", source)
         first_line = str(error).strip().splitlines()[0]
         raise InputError(
@@ -165,11 +188,35 @@ def _without_pooler(config: PretrainedConfig) -> dict[str, bool]:
     return {"add_pooling_layer": False} if config.model_type in POOLER_OF_PRETRAINING else {}
 
 
-def _width(model: PreTrainedModel) -> int:
-    """Channels of what a model pools."""
-    config = model.config
+def _image_width(model: PreTrainedModel, config: DualEncoderConfig) -> int:
+    """Channels of what a vision model pools; of one without `hidden_size`, a convolutional one, as it shows.
+
+    Raises:
+        InputError: Not a vision model, or one that takes or gives something else.
+    """
+    kind = model.config.model_type
+    if kind == "vit_mae":
+        raise InputError(
+            "--model.image: a vit_mae leaves out patches at random, in use as well; give a `vit` with its weights"
+        )
+    if "pixel_values" not in inspect.signature(model.forward).parameters:
+        raise InputError(f"--model.image: a {kind} takes no images")
     timm: Any = getattr(model, "timm_model", None)
     if timm is not None:
         return int(getattr(timm, "head_hidden_size", timm.num_features))
-    sizes = getattr(config, "hidden_sizes", None)
-    return int(sizes[-1] if sizes else config.hidden_size)
+    if size := getattr(model.config, "hidden_size", None):
+        return int(size)
+    side, channels = config.preprocessing.size, getattr(model.config, "num_channels", 3)
+    training = model.training
+    try:
+        with torch.no_grad():
+            hidden = model.eval()(pixel_values=torch.zeros(1, channels, side, side))
+        pooled = getattr(hidden, "pooler_output", None)
+        return int((hidden.last_hidden_state if pooled is None else pooled).shape[1])
+    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"--model.image: a {kind} cannot be used on images of {side} pixels ({reason})"
+        ) from error
+    finally:
+        model.train(training)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 import eclip
 from eclip.data.store import Store
-from eclip.errors import InputError
+from eclip.errors import InputError, refuse_present_folder
 from eclip.evaluation.embeddings import StoredImages
 from eclip.models.model import Model, Precision
 from eclip.reporting.approximate import write_approximate
@@ -72,6 +72,7 @@ def build_index(
     Raises:
         InputError: The folder is there already, or is no index to add to; no study of the split has a text.
     """
+    refuse_present_folder(out)
     there = None
     if append:
         there = ReportIndex.open(out, model=model)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from transformers import PreTrainedTokenizerBase
 
-from eclip.errors import InputError
+from eclip.errors import InputError, refuse_present_folder
 from eclip.models.dual_encoder import DualEncoder
 from eclip.models.export.hugging_face import export_hugging_face
 from eclip.models.export.onnx import export_onnx
@@ -65,6 +65,7 @@ def _whole(folder: Path) -> Iterator[Path]:
     """A folder to write to, which becomes `folder` when all is written."""
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise InputError(f"{folder}: exists and is not an empty folder; choose another --out")
+    refuse_present_folder(folder)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)  # a killed export's
     try:
