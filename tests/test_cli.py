@@ -11,6 +11,7 @@ from dataclasses import fields
 import pytest
 from PIL import Image
 
+import eclip
 from eclip.cli import COMMANDS, main
 from eclip.data.sources.registry import SOURCES
 
@@ -200,7 +201,7 @@ def test_missing_folders_are_named(tmp_path, capsys):
         ["data", "inspect", nowhere],
         ["train", "phantom-clip", "--data", nowhere, "--out", out],
         ["evaluate", "--model", nowhere, "--data", nowhere, "--out", out],
-        ["embed", "--model", nowhere, "--images", "a.jpg", "--out", out],
+        ["embed", "--model", nowhere, "--images", "a.jpg", "--out", out / "a.parquet"],
         ["compare", nowhere, nowhere],
         ["export", "--model", nowhere, "--out", out],
         ["export", "--model", "m", "--out", out, "--results", nowhere],
@@ -212,8 +213,13 @@ def test_missing_folders_are_named(tmp_path, capsys):
 def test_a_word_that_is_no_command_or_recipe_is_told(capsys):
     assert main(["trian"]) == 2
     assert "no command 'trian'" in capsys.readouterr().err
-    assert "no recipe 'phantom-clop'; there are" in refused(["train", "phantom-clop"], capsys)
+    assert "no recipe 'phantom-clop'; near are phantom-clip" in refused(["train", "phantom-clop"], capsys)
     assert "which recipe" in refused(["train", "--data", "a", "--out", "b"], capsys)
+    assert "no command 'data foo'; there are phantom, build, inspect" in refused(["data", "foo"], capsys)
+    assert "no command 'data'; there are phantom, build, inspect" in refused(["data"], capsys)
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"eclip {eclip.__version__}\n"
+    assert "ends in .parquet" in refused(["embed", "--model", "m", "--texts", "a", "--out", "a.csv"], capsys)
     assert "exactly one of" in refused(["embed", "--model", "m", "--out", "o"], capsys)
 
 
@@ -306,3 +312,50 @@ def test_a_phantom_does_not_replace_the_folder_one_is_in(tmp_path, monkeypatch, 
     assert main(["data", "phantom", "--out", ".", "--studies", "20", "--annotated", "0"]) == 2
     assert "the folder you are in" in capsys.readouterr().err
     assert not any(tmp_path.iterdir())
+
+
+def test_towers_by_name_are_options_of_recipes_that_have_them(phantom_store, tmp_path, capsys):
+    """Of a name or settings tyro made arguments without a name, which a stray word would have filled."""
+    with pytest.raises(SystemExit):
+        main(["train", "paper-clip-swin-tiny", "--help"])
+    told = capsys.readouterr().out
+    assert "positional" not in told
+    assert "--model.image NAME" in told
+    towers = ["--model.image", str(tmp_path / "image"), "--model.text", str(tmp_path / "text")]
+    arguments = [
+        "train",
+        "paper-clip-swin-tiny",
+        "--data",
+        str(phantom_store),
+        "--out",
+        str(tmp_path / "run"),
+    ]
+    assert f"--model.text {tmp_path / 'text'}: no tokenizer" in refused([*arguments, *towers], capsys)
+    with pytest.raises(SystemExit):
+        main([*arguments, "stray"])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            ["phantom-clip", "--model.max-length", "500"],
+            "--model.max-length 500: the text model has 64 positions",
+        ),
+        (["phantom-clip", "--batch-size", "1"], "--batch-size 1: expected 2 or more"),
+        (["post-clip"], "--start-from: which model is to go on?"),
+    ],
+)
+def test_settings_that_would_fail_later_are_refused(phantom_store, tmp_path, capsys, options, told):
+    assert told in refused(["train", *options, "--data", phantom_store, "--out", tmp_path / "run"], capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_seeds_of_judging_are_checked_first(phantom_store, tmp_path, capsys):
+    assert "--seed -1: expected 0 or more" in refused(["compare", "a", "b", "--seed", "-1"], capsys)
+
+
+def test_a_tenth_of_a_phantom_is_annotated_unless_told(tmp_path):
+    assert main(["data", "phantom", "--out", str(tmp_path / "p"), "--studies", "10", "--workers", "1"]) == 0
+    assert (tmp_path / "p" / "mimic-cxr-jpg").is_dir()

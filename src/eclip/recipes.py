@@ -6,7 +6,7 @@ from functools import partial
 
 from eclip.models.dual_encoder import DualEncoderConfig
 from eclip.models.preprocessing import Preprocessing
-from eclip.training.config import OptimConfig, TrainConfig
+from eclip.training.config import WHICH, OptimConfig, TrainConfig
 from eclip.training.curriculum import ALWAYS, Curriculum
 from eclip.training.methods import METHODS, EclipConfig, MethodConfig
 
@@ -117,7 +117,7 @@ def post(method: str) -> TrainConfig:
     """
     return TrainConfig(
         method=_for_few_steps(METHODS[method](), processor_lr=4.0),
-        start_from="MODEL",
+        start_from=WHICH,
         optim=OptimConfig(lr=5e-5),
         steps=2000,
         validate_every=200,

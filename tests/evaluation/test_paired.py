@@ -131,3 +131,12 @@ def test_verdicts():
         "better",
     ]
     assert corrected([]) == []
+
+
+@pytest.mark.parametrize("patients", [2, 3, 5, 6, 9])
+def test_few_patients_cannot_say_more_than_all_their_exchanges(patients):
+    """Of 2^n ways to exchange the outputs of n patients two are as far apart as what was seen."""
+    first = np.random.default_rng(0).normal(0, 0.01, patients)
+    found = compared(first, first + 1 + np.random.default_rng(1).normal(0, 0.001, patients))
+    assert found.p == pytest.approx(2 / 2**patients)
+    assert (found.verdict == "within noise") == (patients < 6)

@@ -49,12 +49,18 @@ def test_a_temperature_beyond_its_bound_is_refused(temperature):
 
 
 def test_an_expert_batch_has_a_study():
-    with pytest.raises(InputError, match=r"--batch-size 1: an expert batch of 0\.5 of it has no study"):
-        TrainConfig(method=EclipConfig(), batch_size=1).check()
+    with pytest.raises(InputError, match=r"--batch-size 2: an expert batch of 0\.2 of it has no study"):
+        TrainConfig(method=EclipConfig(batch_share=0.2), batch_size=2).check()
     TrainConfig(method=EclipConfig(), batch_size=2).check()
-    TrainConfig(method=ClipConfig(), batch_size=1).check()
+    with pytest.raises(InputError, match="--batch-size 1: expected 2 or more"):
+        TrainConfig(method=ClipConfig(), batch_size=1).check()
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_can_be_trained_with(name):
-    RECIPES[name]().check()
+    config = RECIPES[name]()
+    if name.startswith("post-"):
+        with pytest.raises(InputError, match="--start-from: which model is to go on"):
+            config.check()
+        config.start_from = "some/model"
+    config.check()

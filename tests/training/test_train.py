@@ -247,7 +247,7 @@ def test_settings_of_a_model_beside_one_to_start_from_are_refused(store, whole_r
     with pytest.raises(InputError, match="settings of --model have no effect"):
         train(config, data=store, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(InputError, match="MODEL: no such folder"):
+    with pytest.raises(InputError, match="--start-from: which model"):
         train(RECIPES["post-eclip"](), data=store, out=tmp_path / "run")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tyro
 
+from eclip import __version__
 from eclip.cli.data_commands import data_build, data_inspect, data_phantom
 from eclip.cli.evaluation_commands import compare, evaluate, prompts
 from eclip.cli.model_commands import demo, embed, export, train
@@ -41,14 +42,20 @@ def main(arguments: list[str] | None = None) -> int:
     # which made training four times slower on two cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments == ["--version"]:
+        print(f"eclip {__version__}")
+        return 0
     name = next((name for name in COMMANDS if arguments[: len(name.split())] == name.split()), None)
     if name is None:
         wants_help = not arguments or arguments[0] in {"-h", "--help"}
-        if not wants_help and arguments[0] not in {command.split()[0] for command in COMMANDS}:
-            print(f"eclip: no command {arguments[0]!r}; `eclip --help` lists them", file=sys.stderr)
+        inside = [name.split()[1] for name in COMMANDS if name.split()[:-1] == arguments[:1]]
+        if not wants_help and arguments[-1] not in {"-h", "--help"}:
+            word = " ".join(arguments[: 2 if inside else 1])
+            there = f"there are {', '.join(inside)}" if inside else "`eclip --help` lists them"
+            print(f"eclip: no command {word!r}; {there}", file=sys.stderr)
             return 2
         _print_commands()
-        return 0 if wants_help or arguments[-1] in {"-h", "--help"} else 2
+        return 0
     command, rest = COMMANDS[name], arguments[len(name.split()) :]
     try:
         if command in TAKES_ARGUMENTS:

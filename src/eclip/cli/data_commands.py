@@ -31,7 +31,7 @@ def _comma_separated(
 
 
 def data_phantom(
-    *, out: Path, studies: int = 2000, annotated: int = 200, seed: int = 0, workers: int | None = None
+    *, out: Path, studies: int = 2000, annotated: int | None = None, seed: int = 0, workers: int | None = None
 ) -> None:
     """Generate phantom chest radiographs, reports and readings in the real datasets' own formats.
 
@@ -40,12 +40,13 @@ def data_phantom(
     Args:
         out: Folder to make; gets mimic-cxr-jpg, egd-cxr and reflacx.
         studies: Number of studies in all.
-        annotated: How many of them a radiologist's gaze was recorded for.
+        annotated: How many of them a radiologist's gaze was recorded for; a tenth if not given.
         seed: Same seed, same bytes; other seed, other patients.
         workers: Processes; all cores if not given.
     """
     from eclip.data.phantom.trees import write_phantom
 
+    annotated = studies // 10 if annotated is None else annotated
     write_phantom(out, studies=studies, annotated=annotated, seed=seed, workers=workers)
     console.print(f"{studies} phantom studies, {annotated} of them with gaze: {out}")
 

@@ -1,13 +1,33 @@
 """Training a model, embedding with it, exporting it, and the demo."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from eclip.cli.printing import console, print_table
 from eclip.errors import InputError
+
+_names = tyro.constructors.ConstructorRegistry()
+
+
+@_names.primitive_rule
+def _hub_name(
+    info: tyro.constructors.PrimitiveTypeInfo,
+) -> tyro.constructors.PrimitiveConstructorSpec[Any] | None:
+    """A tower that is a name stays one: of a name or settings, tyro makes an argument without a name."""
+    if info.type != str | dict[str, Any]:
+        return None
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="NAME",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: isinstance(value, str),
+        str_from_instance=lambda name: [name],
+    )
 
 
 def train(arguments: list[str]) -> None:
@@ -24,7 +44,11 @@ def train(arguments: list[str]) -> None:
         return
     names = [word for word in arguments[:1] if not word.startswith("-")]
     if names and names[0] not in RECIPES:
-        raise InputError(f"eclip train: no recipe {names[0]!r}; there are {', '.join(RECIPES)}")
+        near = get_close_matches(names[0], RECIPES, 5)
+        hint = f"; near are {', '.join(near)}" if near else ""
+        raise InputError(f"eclip train: no recipe {names[0]!r}{hint}; `eclip train --list` names them")
+    if not names and not {"-h", "--help"} & set(arguments):
+        raise InputError("eclip train: which recipe? `eclip train --list` names them")
     name = names[0] if names else "RECIPE"
     config = RECIPES[name]() if names else TrainConfig()
 
@@ -35,8 +59,6 @@ def train(arguments: list[str]) -> None:
         resume: bool = False,
         config: Annotated[TrainConfig, tyro.conf.arg(name="")] = config,
     ) -> None:
-        if not names:
-            raise InputError("eclip train: which recipe? `eclip train --list` names them")
         run(config, data=data, out=out, recipe=name, resume=resume)
         console.print(f"Model: {out}")
 
@@ -46,12 +68,13 @@ def train(arguments: list[str]) -> None:
         out: Run folder.
         resume: Go on with the run in that folder.
     """
-    tyro.cli(
-        command,
-        args=arguments[len(names) :],
-        prog=f"eclip train {name}",
-        config=(tyro.conf.AvoidSubcommands,),
-    )
+    with _names if isinstance(config.model.image, str) else nullcontext():
+        tyro.cli(
+            command,
+            args=arguments[len(names) :],
+            prog=f"eclip train {name}",
+            config=(tyro.conf.AvoidSubcommands,),
+        )
 
 
 def embed(
@@ -83,6 +106,8 @@ def embed(
 
     if (data is not None) + bool(images) + bool(texts) != 1:
         raise InputError("eclip embed: give exactly one of --data, --images and --texts")
+    if out.suffix != ".parquet":
+        raise InputError(f"--out {out}: embeddings are written as Parquet; give a name that ends in .parquet")
     store = Store.open(data) if data is not None else None
     rows = write_embeddings(load(model), out, store=store, images=images, texts=texts, precision=precision)
     console.print(f"{rows} rows: {out}")

@@ -99,14 +99,11 @@ class TrainingBatches(Dataset[Batch]):
         self.study_N = np.unique(self.study_ids, return_inverse=True)[1]
         plain_studies = len(np.unique(self.study_N[self.plain]))
         if plain_studies < batch_size:
-            hint = (
-                ""
-                if plain_rows == "all"
-                else ", or add --loading.plain-rows all to use annotated ones as well"
-            )
+            more = plain_rows == "unannotated" and len(self.annotated) > 0
+            hint = ", or add --loading.plain-rows all to use annotated ones as well" if more else ""
             raise InputError(
                 f"{store.path}: {plain_studies} {'' if plain_rows == 'all' else 'unannotated '}training studies "
-                f"are too few for batches of {batch_size}; lower --batch-size{hint}"
+                f"are too few for batches of {batch_size}; --batch-size {plain_studies} is the most{hint}"
             )
         if expert_probability is not None and not len(self.annotated):
             raise InputError(

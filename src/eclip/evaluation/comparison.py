@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from eclip.errors import InputError
-from eclip.evaluation.bootstrap import REPLICATES, Replicates, metric
+from eclip.evaluation.bootstrap import REPLICATES, Replicates, check_seed, metric
 from eclip.evaluation.contenders import contenders_of
 from eclip.evaluation.differences import (
     best_of,
@@ -56,6 +56,7 @@ def compare(
         InputError: Fewer than two models, a folder is not an evaluation, they are of different studies, no such
             metric, a margin that is not above 0, or a file of another kind.
     """
+    check_seed(seed)
     write = _writer(out)
     if margin is not None and not margin > 0:
         raise InputError(f"--margin {margin:g}: must be above 0; the largest difference that does not matter")

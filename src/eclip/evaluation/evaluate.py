@@ -11,7 +11,7 @@ from rich.table import Column, Table
 import eclip
 from eclip.data.store import Store
 from eclip.errors import InputError
-from eclip.evaluation.bootstrap import REPLICATES, summarise
+from eclip.evaluation.bootstrap import REPLICATES, check_seed, summarise
 from eclip.evaluation.context import Context
 from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.leaks import check_leaks
@@ -62,6 +62,7 @@ def evaluate(
     """
     if unknown := [name for name in tasks if name not in TASKS]:
         raise InputError(f"--tasks {' '.join(unknown)}: no such task; there are {', '.join(TASKS)}")
+    check_seed(seed)
     chosen = _prompts(prompts, store)  # before the long work, which a typing mistake must not cost
     console = Console(stderr=True)
     seen = check_leaks(model.path, store, split=split, allow=allow_leaks)

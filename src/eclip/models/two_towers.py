@@ -142,6 +142,13 @@ def as_pooled(model: PreTrainedModel, grid_BhwC: Tensor) -> Tensor:
     return grid_BhwC
 
 
+def positions_of(text_model: PreTrainedModel) -> float:
+    """How many tokens a text model has positions for; those of RoBERTa begin behind the one of padding."""
+    most = getattr(text_model.config, "max_position_embeddings", None) or math.inf
+    padding = getattr(getattr(text_model, "embeddings", None), "padding_idx", None)
+    return float(most if padding is None else most - padding - 1)
+
+
 def draw_weights(*projections: nn.Module) -> None:
     """Start projections so that they keep the size of what they are given."""
     for projection in projections:

@@ -70,6 +70,10 @@ class LoadingConfig:
     workers: int = 1
 
 
+WHICH = "MODEL"
+"""Stands in the recipes that go on with a model for the one that has to be given."""
+
+
 @dataclass(slots=True, kw_only=True)
 class TrainConfig:
     """A training run.
@@ -111,7 +115,7 @@ class TrainConfig:
         """
         for name, value, least in (
             ("steps", self.steps, 1),
-            ("batch-size", self.batch_size, 1),
+            ("batch-size", self.batch_size, 2),  # of one pair there is nothing to contrast
             ("seed", self.seed, 0),
             ("validate-every", self.validate_every, 1),
             ("log-every", self.log_every, 1),
@@ -119,6 +123,8 @@ class TrainConfig:
         ):
             if value < least:
                 raise InputError(f"--{name} {value}: expected {least} or more")
+        if self.start_from == WHICH:
+            raise InputError("--start-from: which model is to go on? A folder, a training run or a hub id")
         if not 1 / MAX_LOGIT_SCALE <= self.model.temperature < math.inf:
             raise InputError(
                 f"--model.temperature {self.model.temperature}: expected {1 / MAX_LOGIT_SCALE} or more, its bound"

@@ -29,6 +29,7 @@ from eclip.models.dual_encoder import DualEncoder, DualEncoderConfig
 from eclip.models.encoders import build_encoder
 from eclip.models.model import Model, load
 from eclip.models.tokenizer import tokenize, train_tokenizer
+from eclip.models.two_towers import TwoTowers, positions_of
 from eclip.training.config import TrainConfig
 from eclip.training.methods import Method
 from eclip.training.metrics_file import MetricsFile
@@ -137,7 +138,13 @@ def _start(config: TrainConfig) -> Model | None:
 
 def _tokenizer(config: TrainConfig, store: Store) -> PreTrainedTokenizerBase:
     if isinstance(config.model.text, str):
-        return AutoTokenizer.from_pretrained(config.model.text)
+        try:
+            return AutoTokenizer.from_pretrained(config.model.text)
+        except (OSError, ValueError, KeyError, ImportError) as error:
+            raise InputError(
+                f"--model.text {config.model.text}: no tokenizer that transformers can find "
+                f"({' '.join(str(error).split())[:200]})"
+            ) from error
     texts = store.column("text")
     words = (texts[row] for row in store.rows(split="train"))
     return train_tokenizer(words, vocab_size=config.model.text.get("vocab_size", DEFAULT_VOCABULARY))
@@ -148,7 +155,14 @@ def _encoder(config: TrainConfig, tokenizer: PreTrainedTokenizerBase) -> DualEnc
     text = config.model.text
     if isinstance(text, dict):
         text = text | {"vocab_size": len(tokenizer), "pad_token_id": tokenizer.pad_token_id}
-    return build_encoder(replace(config.model, text=text))
+    encoder = build_encoder(replace(config.model, text=text))
+    assert isinstance(encoder, TwoTowers)
+    most = positions_of(encoder.text_model)
+    if config.model.max_length > most:
+        raise InputError(
+            f"--model.max-length {config.model.max_length}: the text model has {most:.0f} positions; lower it"
+        )
+    return encoder
 
 
 def _trainer(

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from os.path import normpath
@@ -77,7 +78,8 @@ def read_rows(
                 if len(cells) != len(header):
                     reason = f"{len(cells)} cells, expected {len(header)} as in the header"
                 elif any(_BROKEN_BYTES.search(cells[place]) for place in places):
-                    reason = f"bytes that are not {encoding}; save the table as UTF-8, or tell its encoding"
+                    how = "save the table as UTF-8, or say its `encoding` in a --mapping file"
+                    reason = f"bytes that are not {encoding}; {how}"
                 else:
                     numbers.append(number)
                     kept.append([cells[place] for place in places])
@@ -103,9 +105,12 @@ def _place(name: str, header: Sequence[str], path: Path) -> int:
                 f"{path}: column {name!r} is there {header.count(name)} times; rename one of them"
             )
         return header.index(name)
-    there = ", ".join(header[:20])[:300].encode(errors="replace").decode() or "none"
-    separators = "; or cells are not separated as expected" if len(header) == 1 else ""
-    raise InputError(f"{path}: no column {name!r}; there are: {' '.join(there.split())}{separators}")
+    if not header:
+        raise InputError(f"{path}: empty; expected a header with {name!r}, and a row an image")
+    there = " ".join(", ".join(header[:20])[:300].encode(errors="replace").decode().split())
+    other = next((mark for mark in ";\t|," if len(header) == 1 and mark in header[0]), "")
+    hint = f"; if cells are separated by {json.dumps(other)}, say so as `separator` in a --mapping file"
+    raise InputError(f"{path}: no column {name!r}; there are: {there}{hint if other else ''}")
 
 
 def stripped(rows: pd.DataFrame) -> pd.DataFrame:
