@@ -352,10 +352,14 @@ def test_settings_that_would_fail_later_are_refused(phantom_store, tmp_path, cap
     assert not (tmp_path / "run").exists()
 
 
-def test_seeds_of_judging_are_checked_first(phantom_store, tmp_path, capsys):
+def test_seeds_of_judging_are_checked_first(capsys):
     assert "--seed -1: expected 0 or more" in refused(["compare", "a", "b", "--seed", "-1"], capsys)
 
 
-def test_a_tenth_of_a_phantom_is_annotated_unless_told(tmp_path):
-    assert main(["data", "phantom", "--out", str(tmp_path / "p"), "--studies", "10", "--workers", "1"]) == 0
-    assert (tmp_path / "p" / "mimic-cxr-jpg").is_dir()
+def test_a_tenth_of_a_phantom_is_annotated_unless_told(tmp_path, capsys):
+    for name, options in (("unless", []), ("told", ["--annotated", "3"])):
+        out = ["--out", str(tmp_path / name), "--studies", "30", "--workers", "1"]
+        assert main(["data", "phantom", *out, *options]) == 0
+        assert "3 of them with gaze" in capsys.readouterr().out
+    sheets = [(tmp_path / name / "egd-cxr" / "master_sheet.csv").read_bytes() for name in ("unless", "told")]
+    assert sheets[0] == sheets[1]

@@ -1,4 +1,4 @@
-"""The one exception that means: the input is wrong, and here is how to put it right."""
+"""The one exception that means: the input is wrong, and here is how to put it right; and what many commands refuse."""
 
 from pathlib import Path
 
@@ -18,3 +18,13 @@ def refuse_present_folder(out: Path) -> None:
     """
     if out.resolve() == Path.cwd():
         raise InputError(f"{out}: the folder you are in, which cannot be replaced; give a new one to --out")
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that nothing can be drawn with, before the work.
+
+    Raises:
+        InputError: It is negative.
+    """
+    if seed < 0:
+        raise InputError(f"--seed {seed}: expected 0 or more")

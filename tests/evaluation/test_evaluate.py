@@ -173,6 +173,7 @@ def test_thresholds_come_from_the_validation_split(store, prompts, tmp_path):
         ({"prompts": "none"}, "no such set or file"),
         ({"prompts": "phantom", "tasks": ["zero-shot"]}, "no study has a label 'Consolidation'"),
         ({"split": "validation"}, "no study in split 'validation'"),
+        ({"seed": -1}, "--seed -1: expected 0 or more"),
     ],
 )
 def test_bad_input_is_told_in_one_line(store, tmp_path, options, message):

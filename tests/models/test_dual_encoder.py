@@ -8,8 +8,9 @@ import torch.nn.functional as F
 
 from eclip.errors import InputError
 from eclip.models.encoders import build_encoder
-from small_clips import IMAGE_MODELS
-from small_models import BERT, RESNET, SWIN, VIT, small_config, small_encoder
+from eclip.models.two_towers import positions_of
+from small_clips import IMAGE_MODELS, TEXT_MODELS
+from small_models import BERT, RESNET, SWIN, VIT, small_config, small_encoder, small_tokens
 
 FAMILIES = {"resnet": RESNET, "vit": VIT, "swin": SWIN}
 
@@ -81,13 +82,33 @@ def test_each_patch_goes_through_what_the_pooled_token_does(name, after):
     [
         {"model_type": "efficientnet", "width_coefficient": 0.2, "depth_coefficient": 0.1, "hidden_dim": 256},
         {"model_type": "mobilenet_v2", "depth_multiplier": 0.35},
+        {
+            "model_type": "pvt",
+            "image_size": 32,
+            "patch_sizes": [4, 2, 2, 2],
+            "hidden_sizes": [8, 8, 16, 16],
+            "num_attention_heads": [1, 1, 2, 2],
+            "depths": [1, 1, 1, 1],
+        },
         {"model_type": "poolformer", "hidden_sizes": [8, 8, 16, 16], "depths": [1, 1, 1, 1]},
     ],
     ids=lambda settings: settings["model_type"],
 )
-def test_convolutional_models_need_not_tell_their_width(image):
-    encoder = small_encoder(image).eval()
+def test_models_in_stages_need_not_tell_their_width(image):
+    encoder = small_encoder(image)
+    assert encoder.image_model.training
+    encoder.eval()
     assert encoder.encode_image(torch.randn(2, 1, 32, 32)).shape == (2, 12)
+
+
+@pytest.mark.parametrize("name", TEXT_MODELS)
+def test_a_text_model_has_as_many_positions_as_it_can_read(name):
+    encoder = small_encoder(text=TEXT_MODELS[name]).eval()
+    most = int(positions_of(encoder.text_model))
+    ids = torch.randint(3, 50, (1, most + 1), generator=torch.Generator().manual_seed(0))
+    assert encoder.encode_text(small_tokens(ids[:, :most])).isfinite().all()
+    with pytest.raises((RuntimeError, IndexError)):
+        encoder.encode_text(small_tokens(ids))
 
 
 def test_what_is_no_vision_model_or_leaves_patches_out_is_refused_in_one_line():

@@ -355,3 +355,8 @@ def test_on_the_phantom_a_language_model_drafts_from_the_index(phantom_way, tmp_
     assert [d["report"] for d in lines(tmp_path / "served")] == [draft["report"] for draft in drafts]
     for metric, found in Evaluation.read(tmp_path / "served").metrics["reports"].items():
         assert found == Evaluation.read(tmp_path / "out").metrics["reports"][metric]
+
+
+def test_a_seed_that_nothing_can_be_drawn_with_is_refused(index):
+    with pytest.raises(InputError, match="--seed -1: expected 0 or more"):
+        Drafter(index, ExtractiveGenerator(), DraftSettings(seed=-1))

@@ -59,6 +59,16 @@ def test_the_grid_keeps_rows_and_columns_apart(name):
     assert divmod(int(change.argmax()), 4) == (1, 3)
 
 
+@pytest.mark.parametrize("name", [name for name, (_, grid) in BACKBONES.items() if grid == (1, 1)])
+def test_the_only_cell_of_a_grid_is_the_pooled_vector(name):
+    encoder = encoder_of(name)
+    for key, parameter in encoder.image_model.named_parameters():
+        if "norm" in key:
+            parameter.data += torch.randn(parameter.shape) / 2
+    features = encoder.eval().image_features(torch.randn(2, 1, 32, 32))
+    torch.testing.assert_close(features.grid[:, 0, 0], features.pooled, atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("name", BACKBONES)
 def test_saved_and_loaded_is_the_same_model(tmp_path, name):
     tokenizer = train_tokenizer(["Clear lungs."], vocab_size=280)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from eclip.errors import InputError
 from eclip.evaluation.statistics import Direction, Metric, Statistic
 
 REPLICATES = 2000
@@ -187,16 +186,6 @@ def _p_of_t_test(number: Replicates) -> float:
     variance = parts[:, 0].sum()
     freedom = variance**2 / (parts[:, 0] ** 2 / parts[:, 1]).sum()  # Welch
     return float(2 * stdtr(freedom, -abs(number.value) / variance**0.5))
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that nothing can be drawn with, before the work.
-
-    Raises:
-        InputError: It is negative.
-    """
-    if seed < 0:
-        raise InputError(f"--seed {seed}: expected 0 or more")
 
 
 def resamples(patients: Sequence[str], *, seed: int, replicates: int = REPLICATES) -> Iterator[np.ndarray]:

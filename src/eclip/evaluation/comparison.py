@@ -8,8 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from eclip.errors import InputError
-from eclip.evaluation.bootstrap import REPLICATES, Replicates, check_seed, metric
+from eclip.errors import InputError, check_seed
+from eclip.evaluation.bootstrap import REPLICATES, Replicates, metric
 from eclip.evaluation.contenders import contenders_of
 from eclip.evaluation.differences import (
     best_of,

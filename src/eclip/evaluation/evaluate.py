@@ -10,8 +10,8 @@ from rich.table import Column, Table
 
 import eclip
 from eclip.data.store import Store
-from eclip.errors import InputError
-from eclip.evaluation.bootstrap import REPLICATES, check_seed, summarise
+from eclip.errors import InputError, check_seed
+from eclip.evaluation.bootstrap import REPLICATES, summarise
 from eclip.evaluation.context import Context
 from eclip.evaluation.embedding_file import EmbeddingFile
 from eclip.evaluation.leaks import check_leaks

@@ -41,7 +41,7 @@ class TwoTowers(DualEncoder):
         # bf16 convolutions on a CPU are faster so
         nn.Module.to(self.image_model, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.text_model = _tower(config.text, field="text")
-        self.image_projection = self._projection(_image_width(self.image_model, config))
+        self.image_projection = self._projection(self._image_width())
         self.text_projection = self._projection(self.text_model.config.hidden_size)
         draw_weights(self.image_projection, self.text_projection)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(config.temperature)))
@@ -64,29 +64,11 @@ class TwoTowers(DualEncoder):
 
     def image_features(self, pixel_values_BCHW: Tensor) -> ImageFeatures:
         """Pooled and local features of normalised images (B, C, H, W)."""
-        config = self.image_model.config
-        pixels = self._pixels(pixel_values_BCHW)
-        hidden = self.image_model(pixel_values=pixels, **resized(self.image_model, pixels))
-        tokens = hidden.last_hidden_state
-        height, width = pixels.shape[-2:]
-        timm: Any = getattr(self.image_model, "timm_model", None)
-        grid_BhwC = (
-            token_grid(tokens, config, height=height, width=width)
-            if timm is None
-            else timm_grid(tokens, timm, height=height, width=width)
-        )
-        if getattr(hidden, "pooler_output", None) is not None:
-            pooled_BC = hidden.pooler_output.flatten(1)
-        elif tokens.ndim == 4:  # convolutional: (B, C, h, w)
-            pooled_BC = tokens.mean((2, 3))
-        elif grid_BhwC is not None and grid_BhwC.shape[1:3].numel() == tokens.shape[1]:
-            pooled_BC = tokens.mean(1)
-        else:  # a class token comes first
-            pooled_BC = tokens[:, 0]
+        pooled_BC, grid_BhwC = self._see(pixel_values_BCHW)
+        pooled_BD = self.image_projection(pooled_BC)
         if grid_BhwC is None or grid_BhwC.shape[-1] != pooled_BC.shape[-1]:  # pooling may widen
-            return ImageFeatures(self.image_projection(pooled_BC), None)
-        grid_BhwD = self.image_projection(as_pooled(self.image_model, grid_BhwC))
-        return ImageFeatures(self.image_projection(pooled_BC), grid_BhwD)
+            return ImageFeatures(pooled_BD, None)
+        return ImageFeatures(pooled_BD, self.image_projection(as_pooled(self.image_model, grid_BhwC)))
 
     def text_features(self, tokens: Mapping[str, Tensor]) -> TextFeatures:
         """Pooled features of texts, and the projection on each token."""
@@ -102,6 +84,56 @@ class TwoTowers(DualEncoder):
         """As the image model takes them."""
         pixels = match_channels(image_BCHW, getattr(self.image_model.config, "num_channels", 3))
         return pixels.contiguous(memory_format=torch.channels_last)
+
+    def _see(self, pixel_values_BCHW: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the image model pools, (B, C), and its tokens by row and column, (B, h, w, C), if they have a grid."""
+        config, pixels = self.image_model.config, self._pixels(pixel_values_BCHW)
+        hidden = self.image_model(pixel_values=pixels, **resized(self.image_model, pixels))
+        tokens = hidden.last_hidden_state
+        height, width = pixels.shape[-2:]
+        timm: Any = getattr(self.image_model, "timm_model", None)
+        grid_BhwC = (
+            token_grid(tokens, config, height=height, width=width)
+            if timm is None
+            else timm_grid(tokens, timm, height=height, width=width)
+        )
+        if getattr(hidden, "pooler_output", None) is not None:
+            return hidden.pooler_output.flatten(1), grid_BhwC
+        if tokens.ndim == 4:  # convolutional: (B, C, h, w)
+            return tokens.mean((2, 3)), grid_BhwC
+        if grid_BhwC is not None and grid_BhwC.shape[1:3].numel() == tokens.shape[1]:
+            return tokens.mean(1), grid_BhwC
+        return tokens[:, 0], grid_BhwC  # a class token comes first
+
+    def _image_width(self) -> int:
+        """Channels of what the image model pools; where its settings do not tell them, as it shows.
+
+        Raises:
+            InputError: Not a vision model, or one that takes or gives something else.
+        """
+        model, kind = self.image_model, self.image_model.config.model_type
+        if kind == "vit_mae":
+            raise InputError(
+                "--model.image: a vit_mae leaves out patches at random, in use as well; give a `vit` with its weights"
+            )
+        if "pixel_values" not in inspect.signature(model.forward).parameters:
+            raise InputError(f"--model.image: a {kind} takes no images")
+        if (timm := getattr(model, "timm_model", None)) is not None:
+            return int(getattr(timm, "head_hidden_size", timm.num_features))
+        if width := getattr(model.config, "hidden_size", None):
+            return int(width)
+        side, training = self.config.preprocessing.size, model.training
+        try:
+            with torch.no_grad():
+                model.eval()
+                return self._see(torch.zeros(1, 1, side, side))[0].shape[1]
+        except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise InputError(
+                f"--model.image: a {kind} cannot be used on images of {side} pixels ({reason})"
+            ) from error
+        finally:
+            model.train(training)
 
     def _read(self, tokens: Mapping[str, Tensor]) -> Tensor:
         """The text model's states (B, L, C)."""
@@ -135,7 +167,7 @@ def as_pooled(model: PreTrainedModel, grid_BhwC: Tensor) -> Tensor:
         return own.layernorm(grid_BhwC)
     if kind in {"clip_vision_model", "chinese_clip_vision_model"}:
         return own.post_layernorm(grid_BhwC)
-    if kind == "siglip_vision_model":
+    if kind == "siglip_vision_model" and own.use_head:
         return own.head(grid_BhwC.reshape(-1, 1, grid_BhwC.shape[-1])).view_as(grid_BhwC)
     if kind == "beit" and own.pooler is not None and own.pooler.layernorm is not None:
         return own.pooler.layernorm(grid_BhwC)
@@ -193,37 +225,3 @@ def _tower(source: str | dict[str, Any], *, field: str) -> PreTrainedModel:
 def _without_pooler(config: PretrainedConfig) -> dict[str, bool]:
     """The pooler of BERT- and ViT-like models is a head of their own pre-training; the paper projects the token."""
     return {"add_pooling_layer": False} if config.model_type in POOLER_OF_PRETRAINING else {}
-
-
-def _image_width(model: PreTrainedModel, config: DualEncoderConfig) -> int:
-    """Channels of what a vision model pools; of one without `hidden_size`, a convolutional one, as it shows.
-
-    Raises:
-        InputError: Not a vision model, or one that takes or gives something else.
-    """
-    kind = model.config.model_type
-    if kind == "vit_mae":
-        raise InputError(
-            "--model.image: a vit_mae leaves out patches at random, in use as well; give a `vit` with its weights"
-        )
-    if "pixel_values" not in inspect.signature(model.forward).parameters:
-        raise InputError(f"--model.image: a {kind} takes no images")
-    timm: Any = getattr(model, "timm_model", None)
-    if timm is not None:
-        return int(getattr(timm, "head_hidden_size", timm.num_features))
-    if size := getattr(model.config, "hidden_size", None):
-        return int(size)
-    side, channels = config.preprocessing.size, getattr(model.config, "num_channels", 3)
-    training = model.training
-    try:
-        with torch.no_grad():
-            hidden = model.eval()(pixel_values=torch.zeros(1, channels, side, side))
-        pooled = getattr(hidden, "pooler_output", None)
-        return int((hidden.last_hidden_state if pooled is None else pooled).shape[1])
-    except (AttributeError, TypeError, ValueError, RuntimeError, IndexError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(
-            f"--model.image: a {kind} cannot be used on images of {side} pixels ({reason})"
-        ) from error
-    finally:
-        model.train(training)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from eclip.errors import InputError
+from eclip.errors import InputError, check_seed
 from eclip.reporting.findings import NO_FINDING, findings_of
 from eclip.reporting.generators.protocol import Case, Generated, Generator, Source
 from eclip.reporting.index import ReportIndex
@@ -111,6 +111,7 @@ class Drafter:
     _order: list[int] = field(default_factory=list, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        check_seed(self.settings.seed)
         if not self.generator.reads_messages:
             self._check_without_prompt()
         elif self.index.level == "sentence" and self.settings.demonstrations:

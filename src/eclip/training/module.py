@@ -36,9 +36,8 @@ class TrainingModule(pl.LightningModule):
         """
         torch.manual_seed(torch_seed(self.config.seed, batch.step, f"dropout {self.global_rank}"))
         if batch.step + 1 == self.config.steps:
-            self.trainer.should_stop = (
-                True  # of all steps between two validations, Lightning judges only this one
-            )
+            # Lightning validates every so many steps, and else only where it is told to stop
+            self.trainer.should_stop = True
         losses = self.method(batch)
         total = losses.total
         if not torch.isfinite(total):

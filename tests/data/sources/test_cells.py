@@ -111,7 +111,7 @@ def test_utf_16_is_told(tmp_path):
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (b"id;note\n1;2\n", {}, "no column 'id'; there are: id;note; if cells are separated by \";\""),
+        (b"id;note\n1;2\n", {}, "no column 'id'; there are: id;note; cells seem to be separated by \";\""),
         (b"", {}, "empty; expected a header with 'id'"),
         (b"\xff\xfei\x00d\x00", {}, "UTF-16 text"),
         (b"id,note,id\n1,2,3\n", {}, "column 'id' is there 2 times"),

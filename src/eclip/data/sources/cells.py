@@ -78,7 +78,7 @@ def read_rows(
                 if len(cells) != len(header):
                     reason = f"{len(cells)} cells, expected {len(header)} as in the header"
                 elif any(_BROKEN_BYTES.search(cells[place]) for place in places):
-                    how = "save the table as UTF-8, or say its `encoding` in a --mapping file"
+                    how = "save the table as UTF-8 (source csv: or say its `encoding` in a --mapping file)"
                     reason = f"bytes that are not {encoding}; {how}"
                 else:
                     numbers.append(number)
@@ -109,7 +109,7 @@ def _place(name: str, header: Sequence[str], path: Path) -> int:
         raise InputError(f"{path}: empty; expected a header with {name!r}, and a row an image")
     there = " ".join(", ".join(header[:20])[:300].encode(errors="replace").decode().split())
     other = next((mark for mark in ";\t|," if len(header) == 1 and mark in header[0]), "")
-    hint = f"; if cells are separated by {json.dumps(other)}, say so as `separator` in a --mapping file"
+    hint = f"; cells seem to be separated by {json.dumps(other)} (source csv: say `separator` in a --mapping file)"
     raise InputError(f"{path}: no column {name!r}; there are: {there}{hint if other else ''}")
 
 
