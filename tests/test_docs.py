@@ -9,6 +9,7 @@ import pytest
 
 from docs_commands import commands_of
 from eclip.cli import main
+from eclip.data.store import Store
 
 ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
@@ -41,14 +42,26 @@ def test_links_of_the_page_lead_somewhere(page):
             assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
+def python_of(page):
+    """What the names of a page's one Python block are when it has run."""
+    (code,) = re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), flags=re.DOTALL | re.MULTILINE)
+    names: dict[str, object] = {}
+    exec(compile(code, page, "exec"), names)  # noqa: S102
+    return names
+
+
 def test_python_of_the_readme_runs(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
-    (code,) = re.findall(
-        r"^```python\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.DOTALL | re.MULTILINE
-    )
     image = next((workplace / "phantom").rglob("*.jpg"))
     (workplace / "image.jpg").write_bytes(image.read_bytes())
-    names: dict[str, object] = {}
-    exec(compile(code, "README.md", "exec"), names)  # noqa: S102
-    assert list(names["table"].columns) == ["effusion", "clear"]
-    assert names["table"].to_numpy().sum() == pytest.approx(1, abs=1e-5)
+    table = python_of("README.md")["table"]
+    assert list(table.columns) == ["effusion", "clear"]
+    assert table.to_numpy().sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_python_of_the_stores_page_reads_all_of_it(workplace, monkeypatch):
+    monkeypatch.chdir(workplace)
+    rows = python_of("docs/stores.md")["rows"]
+    store = Store.open("stores/checked")
+    assert rows["text"].tolist() == store.column("text")
+    assert rows["image_id"].tolist() == store.column("image_id")
