@@ -76,6 +76,7 @@ def recorded(arm, seed, value, fraction=0.1):
     return record.Record(
         run=run,
         seconds=1.5,
+        machine="CPU",
         metrics=dict.fromkeys(runs.SHOWN, value),
         drawn=dict.fromkeys(runs.SHOWN, number),
     )

@@ -62,7 +62,8 @@ def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> Non
     """
     table = pd.DataFrame(
         [
-            asdict(record.run) | {"seconds": record.seconds, "metric": name, "value": value}
+            asdict(record.run)
+            | {"seconds": record.seconds, "machine": record.machine, "metric": name, "value": value}
             for record in records
             for name, value in record.metrics.items()
         ]

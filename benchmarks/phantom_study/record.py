@@ -27,12 +27,14 @@ class Record:
     Attributes:
         run: Which one.
         seconds: That training took.
+        machine: What it was done on, and with.
         metrics: TASK/METRIC to value.
         drawn: Some of these, under draws of patients.
     """
 
     run: Run
     seconds: float
+    machine: str
     metrics: Mapping[str, float]
     drawn: Mapping[str, Replicates]
 
@@ -41,7 +43,8 @@ class Record:
         columns = {"metric": list(self.metrics), "value": list(self.metrics.values())}
         for name, read in _OF_DRAWN.items():
             columns[name] = [read(self.drawn[key]) if key in self.drawn else None for key in self.metrics]
-        about = asdict(self.run) | {"seconds": round(self.seconds, 1), "settings": settings(self.run, grid)}
+        about = asdict(self.run) | {"seconds": round(self.seconds, 1), "machine": self.machine}
+        about["settings"] = settings(self.run, grid)
         table = pa.table(columns).replace_schema_metadata({"run": json.dumps(about)})
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{self.run.name}.part"
@@ -82,6 +85,7 @@ def read(run: Run, grid: Grid, folder: Path) -> Record | None:
     return Record(
         run=run,
         seconds=about["seconds"],
+        machine=about.get("machine", "CPU, torch 2.13.0+cpu"),
         metrics={row["metric"]: row["value"] for row in rows},
         drawn={
             row["metric"]: Replicates(

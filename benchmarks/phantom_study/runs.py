@@ -93,6 +93,7 @@ def do(run: Run, *, out: Path, whole: Path, results: Path, grid: Grid) -> Record
     import torch
 
     torch.set_num_threads(1)
+    gpu = torch.cuda.is_available()
     from eclip.evaluation.differences import measured
     from eclip.evaluation.evaluate import evaluate
     from eclip.evaluation.results import Evaluation
@@ -108,10 +109,12 @@ def do(run: Run, *, out: Path, whole: Path, results: Path, grid: Grid) -> Record
     train(config, data=data, out=folder, recipe=f"phantom study: {run.arm}")
     seconds = time.perf_counter() - start
     store = Store.open(whole)  # the same test studies for all, so that runs can be paired
-    judged = evaluate(load(folder), store, out=folder / "evaluation", tasks=TASKS, seed=0)
+    model = load(folder, device="cuda" if gpu else "cpu")
+    judged = evaluate(model, store, out=folder / "evaluation", tasks=TASKS, seed=0)
     record = Record(
         run=run,
         seconds=seconds,
+        machine=f"{torch.cuda.get_device_name() if gpu else 'CPU'}, torch {torch.__version__}",
         metrics={
             f"{task}/{name}": metric["value"] for task in TASKS for name, metric in judged[task].items()
         },
