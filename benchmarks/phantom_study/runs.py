@@ -109,8 +109,7 @@ def do(run: Run, *, out: Path, whole: Path, results: Path, grid: Grid) -> Record
     train(config, data=data, out=folder, recipe=f"phantom study: {run.arm}")
     seconds = time.perf_counter() - start
     store = Store.open(whole)  # the same test studies for all, so that runs can be paired
-    model = load(folder, device="cuda" if gpu else "cpu")
-    judged = evaluate(model, store, out=folder / "evaluation", tasks=TASKS, seed=0)
+    judged = evaluate(load(folder), store, out=folder / "evaluation", tasks=TASKS, seed=0)
     record = Record(
         run=run,
         seconds=seconds,

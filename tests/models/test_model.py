@@ -44,6 +44,17 @@ def test_saved_and_loaded_is_the_same_model(tmp_path, images, image, processor):
     assert (again.heatmap_processor is not None) == processor
 
 
+@pytest.mark.parametrize(("gpu", "device"), [(True, "cuda"), (False, "cpu")])
+def test_a_model_is_loaded_to_the_gpu_if_there_is_one(tmp_path, monkeypatch, gpu, device):
+    small_model(processor=True).save(tmp_path)
+    asked = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.nn.Module, "to", lambda module, *where, **_: asked.extend(where) or module)
+    eclip.load(tmp_path)
+    eclip.load(tmp_path, device="cpu")
+    assert asked == [device, device, "cpu", "cpu"]  # encoder and processor
+
+
 def test_projections_of_convirt_are_loaded_as_they_were_saved(tmp_path, images):
     model = small_model(projection="mlp")
     model.save(tmp_path)

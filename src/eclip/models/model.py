@@ -285,16 +285,17 @@ class Model:
         )
 
 
-def load(source: str | Path, *, device: str | torch.device = "cpu") -> Model:
+def load(source: str | Path, *, device: str | torch.device | None = None) -> Model:
     """Open a model folder, a training run, or a CLIP of `transformers` or open_clip, from a folder or the hub.
 
     Args:
         source: The folder, a hub id, or open_clip:NAME/PRETRAINED.
-        device: Where to put it.
+        device: Where to put it; by default on a GPU where CUDA has one, else on the CPU.
 
     Raises:
         InputError: Not a model, a file is missing or broken, or it was written by a newer eclip.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     if str(source).startswith(PREFIX):
         open_clip, tokenizer = open_named(str(source).removeprefix(PREFIX))
         return Model(open_clip.to(device), tokenizer, path=Path(source))

@@ -133,7 +133,7 @@ def _start(config: TrainConfig) -> Model | None:
             f"--start-from {config.start_from}: the model comes from there, and settings of --model have no effect; "
             "leave them out, and take a recipe without a model of its own, such as post-eclip"
         )
-    return load(config.start_from)
+    return load(config.start_from, device="cpu")  # each process takes it to its own
 
 
 def _tokenizer(config: TrainConfig, store: Store) -> PreTrainedTokenizerBase:
