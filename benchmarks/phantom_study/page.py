@@ -7,6 +7,7 @@ too. Nothing is corrected for the number of arms.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -89,7 +90,7 @@ def write(records: Sequence[Record], grid: Grid, *, out: Path, part: str) -> Non
         shown=SHOWN,
         lower=LOWER,
         grid=json.dumps(asdict(grid)),
-        runs=len({record.run.name for record in records}),
+        machines=Counter({record.run.name: record.machine for record in records}.values()),
         freedom=spreads[CURVE].freedom,
     )
     (out / f"{part}.html").write_text(page, encoding="utf-8")
@@ -145,7 +146,7 @@ def _section(
             if arm != base
         }
         chart = interval_chart(
-            [(arm, _as_metric(d[CURVE])) for arm, d in found.items()], title=f"macro F1, minus {base}"
+            [(arm, _as_metric(d[CURVE])) for arm, d in found.items()], title="difference in macro F1"
         )
         tables.append({"base": base, "found": found, "chart": chart})
     return {"fraction": fraction, "train": train, "rows": rows, "tables": tables}
