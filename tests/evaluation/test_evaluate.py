@@ -118,6 +118,16 @@ def test_without_labels_zero_shot_is_left_out_unless_asked_for(tmp_path, capsys)
         evaluate(SpotModel(), store, out=tmp_path / "out", tasks=["zero-shot"])
 
 
+def test_a_task_without_any_number_is_left_out_unless_asked_for(tmp_path, capsys):
+    studies = [dataclasses.replace(small_study(i, split="test"), sex="FM"[i % 2]) for i in range(12)]
+    write_store(tmp_path / "store", studies, source="test")
+    store = Store.open(tmp_path / "store")
+    assert "subgroups" not in evaluate(SpotModel(), store, out=tmp_path / "out")
+    assert "Left out: subgroups: split 'test' has too few patients" in capsys.readouterr().err
+    with pytest.raises(InputError, match="too few patients"):
+        evaluate(SpotModel(), store, out=tmp_path / "out", tasks=["subgroups"])
+
+
 def test_a_label_that_one_split_does_not_list_takes_nothing_from_the_others(tmp_path, prompts):
     """Stores list what is mentioned: nobody has an edema among those that choose, or among those that are judged."""
     for silent in ("validate", "test"):

@@ -18,7 +18,7 @@ from eclip.evaluation.leaks import check_leaks
 from eclip.evaluation.page import RunView, write_page
 from eclip.evaluation.prompts import PromptSet, fitting_set, prompt_set
 from eclip.evaluation.results import PAGE, write_results
-from eclip.evaluation.statistics import Metric
+from eclip.evaluation.statistics import Metric, Statistic
 from eclip.evaluation.tables import write_tables
 from eclip.evaluation.tasks import TASKS, headlines
 from eclip.evaluation.zero_shot import Ensemble
@@ -71,10 +71,15 @@ def evaluate(
     )
     embeddings = context.embeddings  # a split without studies is no reason to leave out one task
     tables: dict[str, pd.DataFrame] = {}
+    statistics: dict[str, dict[str, Statistic]] = {}
     for name in tasks or [name for name, task in TASKS.items() if task.default]:
         console.print(f"{name}, split {split!r}, {len(embeddings)} images", highlight=False, soft_wrap=True)
         try:
-            tables[name] = context.table(TASKS[name].per_sample)
+            table = context.table(TASKS[name].per_sample)
+            found = TASKS[name].statistics(table, embeddings)
+            if not found:
+                raise InputError(f"{name}: split {split!r} has too few patients for any of its numbers")
+            tables[name], statistics[name] = table, found
         except InputError as error:
             if tasks:
                 raise
@@ -83,10 +88,7 @@ def evaluate(
         raise InputError(
             f"{store.path}: no task can be done with split {split!r}; it needs labels or report texts"
         )
-    metrics = {
-        name: summarise(TASKS[name].statistics(table, embeddings), embeddings.patient_id, seed=seed)
-        for name, table in tables.items()
-    }
+    metrics = {name: summarise(found, embeddings.patient_id, seed=seed) for name, found in statistics.items()}
     meta = {
         "seed": seed,
         "n": len(embeddings),
