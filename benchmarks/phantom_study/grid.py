@@ -152,7 +152,7 @@ def plan(name: str) -> list[Run]:
             for seed in CONFIRMING[:2]
             for fraction in (0.01, 0.05, 0.1, 0.5, 1.0)
             for arm in ("clip", "expert-as-data", "eclip", "gaze-grounding", "gaze-grounding, uniform")
-            if arm != "gaze-grounding, uniform" or fraction <= 0.1  # where the gain over it is asked
+            if arm != "gaze-grounding, uniform" or fraction <= 0.1  # the control where gaze is scarce
         ]
     if name == "sizes":
         return [

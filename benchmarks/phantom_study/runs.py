@@ -93,7 +93,6 @@ def do(run: Run, *, out: Path, whole: Path, results: Path, grid: Grid) -> Record
     import torch
 
     torch.set_num_threads(1)
-    gpu = torch.cuda.is_available()
     from eclip.evaluation.differences import measured
     from eclip.evaluation.evaluate import evaluate
     from eclip.evaluation.results import Evaluation
@@ -110,10 +109,11 @@ def do(run: Run, *, out: Path, whole: Path, results: Path, grid: Grid) -> Record
     seconds = time.perf_counter() - start
     store = Store.open(whole)  # the same test studies for all, so that runs can be paired
     judged = evaluate(load(folder), store, out=folder / "evaluation", tasks=TASKS, seed=0)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     record = Record(
         run=run,
         seconds=seconds,
-        machine=f"{torch.cuda.get_device_name() if gpu else 'CPU'}, torch {torch.__version__}",
+        machine=f"{device}, torch {torch.__version__}",
         metrics={
             f"{task}/{name}": metric["value"] for task in TASKS for name, metric in judged[task].items()
         },
