@@ -53,8 +53,17 @@ def test_ids_look_like_those_of_mimic_and_are_unique(register):
     assert all(re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{8}){4}", study.dicom_id) for study in register)
     assert all(re.fullmatch(r"files/p1\d/p1\d{7}/s5\d{7}", study.folder) for study in register)
     assert len({study.dicom_id for study in register}) == len({study.study_id for study in register}) == 2000
+    _assert_recordings_have_ids_of_reflacx(register)
+
+
+def test_a_large_phantom_has_ids_of_reflacx_too():
+    """Of 4,000 images a 25th were 160, and the id's two digits for the place in a small phase had three."""
+    _assert_recordings_have_ids_of_reflacx(plan(studies=8000, annotated=8000, seed=100))
+
+
+def _assert_recordings_have_ids_of_reflacx(register):
     recordings = [recording.id for study in register for recording in study.reflacx]
-    assert len(set(recordings)) == len(recordings)
+    assert len(set(recordings)) == len(recordings) > 0
     assert all(
         re.fullmatch(r"P[123]\d{2}R\d{6}", name) and (name[1] != "3" or name[:5] == "P300R")
         for name in recordings

@@ -164,7 +164,7 @@ def _spread(register: list[PlannedStudy], annotated: int, rng: np.random.Generat
 
 def _recordings(place: int, images: int, number: int, seed: int) -> tuple[ReflacxReading, ...]:
     """REFLACX recordings of an image: five readers in the small phases 1 and 2, one in phase 3."""
-    small = images // 25  # images in each of the small phases
+    small = min(images // 25, 99)  # images in each of the small phases; an id has two digits for them
     phase = 1 if place < small else 2 if place < 2 * small else 3
     readers = range(len(READERS)) if phase < 3 else [place % len(READERS)]
     trial = 1 + place % small if phase < 3 else 0
