@@ -7,8 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Before torch is imported, and for the processes that tests start: two of pytest have a core each, and golden curves and
-# bit equality are for a fixed number of threads.
+# Before torch is imported, and for the processes that tests start: two of pytest have a core each, and golden curves
+# and bit equality are for a fixed number of threads.
 os.environ["OMP_NUM_THREADS"] = "1"
 
 # how long an example takes depends on what else the machine does
