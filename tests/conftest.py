@@ -7,13 +7,15 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
-# Before torch is imported, and for the processes that tests start: two of pytest have a core each, and golden curves
-# and bit equality are for a fixed number of threads.
-os.environ["OMP_NUM_THREADS"] = "1"
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is imported: see eclip.cli.main
+
+import torch  # after the setting above
 
 # how long an example takes depends on what else the machine does
 settings.register_profile("eclip", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("eclip")
+
+torch.set_num_threads(2)  # golden curves and bit equality are for a fixed number of threads
 
 REAL_CXR = Path(os.environ.get("ECLIP_REAL_CXR", Path(__file__).parents[2] / "shared" / "data" / "real_cxr"))
 

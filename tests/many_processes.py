@@ -59,6 +59,7 @@ def _of_rank(loss, sizes, rank):
 
 def _rank(rank, compute, ranks, folder):
     dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=ranks)
+    torch.set_num_threads(1)
     values = compute(rank)
     for value in values.values():  # what DDP does with gradients
         dist.all_reduce(value)

@@ -104,7 +104,7 @@ def test_killed_and_resumed_equals_uninterrupted_bit_for_bit(store, whole_run, t
     out = tmp_path / "run"
     script = (
         f"import sys; sys.path[:0] = {sys.path!r}\n"
-        "import time\n"
+        "import time, torch; torch.set_num_threads(2)\n"
         "from pathlib import Path\n"
         "import test_train as t\n"
         "class Slow(t.Callback):\n"
